@@ -1,0 +1,82 @@
+//! Where a rule's requests go: weighted backends and their endpoints.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::{NodeName, ObjectName};
+
+/// A Service port, the name that a backend is counted and logged by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BackendName {
+    /// The Service.
+    pub service: ObjectName,
+    /// The Service's port (not the endpoints').
+    pub port: u16,
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.port)
+    }
+}
+
+/// One IP address and port that serves.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Endpoint {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The node where it runs; none: reachable from every node (files without `nodeName`).
+    pub node: Option<NodeName>,
+}
+
+/// The endpoints of a backend that may get new requests, sorted by address.
+///
+/// Shared by every rule that names the backend, so that health and connections are known once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct EndpointSet {
+    /// The endpoints; empty: the answer is 503.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A resolved backend.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Backend {
+    /// The Service port.
+    pub name: BackendName,
+    /// Its endpoints.
+    pub endpoints: Arc<EndpointSet>,
+}
+
+/// Why a backendRef leads nowhere. Its share of the requests is answered with 500.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum InvalidBackend {
+    /// No such Service, or no such port on it.
+    NotFound,
+    /// Group and kind that Sanmon does not serve.
+    InvalidKind,
+    /// In another namespace, without a ReferenceGrant.
+    RefNotPermitted,
+    /// A protocol or a filter of the backendRef that cannot be served.
+    Unsupported,
+}
+
+/// A backend, or the reason that there is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Target {
+    /// Requests go to these endpoints.
+    Backend(Arc<Backend>),
+    /// Requests are refused.
+    Invalid(InvalidBackend),
+}
+
+/// A target with its share of the rule's requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct WeightedBackend {
+    /// Share in proportion to the sum of the rule's weights (Gateway API: `BackendRef.weight`); 0: none.
+    pub weight: u32,
+    /// Where they go.
+    pub target: Target,
+}

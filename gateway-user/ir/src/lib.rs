@@ -1,0 +1,39 @@
+//! The compiled configuration that Sanmon's data planes run on.
+//!
+//! `gateway-translate` makes a [`Snapshot`] out of Kubernetes objects; the three gates read it. Nothing here knows
+//! Kubernetes, sockets or BPF: plain values, compared and hashed by content, shared by `Arc` where one change
+//! must not rebuild what did not change.
+
+#![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod filter;
+pub mod host;
+pub mod interface;
+pub mod listener;
+pub mod matching;
+pub mod name;
+pub mod program;
+pub mod report;
+pub mod service;
+pub mod settings;
+pub mod snapshot;
+pub mod tls;
+pub mod vip;
+
+pub use backend::{
+    Backend, BackendName, Endpoint, EndpointSet, InvalidBackend, Target, WeightedBackend,
+};
+pub use filter::{Filter, HeaderEdits};
+pub use host::{HostPattern, InvalidHost};
+pub use interface::{Interface, Mac};
+pub use listener::{HttpPort, Listener, PortProtocol};
+pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
+pub use name::{ListenerId, NodeName, ObjectName, RouteName, RuleId};
+pub use program::{Entry, HostProgram, Precedence, Rule};
+pub use report::{Gate, GateReport, ListenerFailure};
+pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
+pub use settings::{DatapathMode, DatapathSettings, ProxySettings};
+pub use snapshot::{Generation, Snapshot};
+pub use tls::{Certificate, PrivateKey};
+pub use vip::{AddressRange, Pool, Vip};

@@ -1,0 +1,71 @@
+//! How the data planes run; every field has a complete default.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Which hook gate 2 uses.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum DatapathMode {
+    /// Native XDP where the driver has it and it works, tc otherwise (always tc on veth, bridge and tun).
+    #[default]
+    Auto,
+    /// Native XDP or nothing.
+    Native,
+    /// tc ingress and egress.
+    Tc,
+}
+
+/// Settings of gates 1 and 2.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DatapathSettings {
+    /// The hook.
+    pub mode: DatapathMode,
+    /// The interfaces; empty: those whose subnet holds a pool address.
+    pub interfaces: Vec<String>,
+}
+
+/// Limits and deadlines of gate 3.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProxySettings {
+    /// From accept to the end of the TLS handshake.
+    pub tls_handshake_timeout: Duration,
+    /// From the first byte of a request head, or accept, to its end.
+    pub header_timeout: Duration,
+    /// How long a client connection may be idle between requests.
+    pub idle_timeout: Duration,
+    /// How long a connection attempt to an endpoint may take.
+    pub connect_timeout: Duration,
+    /// How long an idle connection to an endpoint is kept.
+    pub upstream_idle_timeout: Duration,
+    /// How long requests in flight may take to end when the process drains.
+    pub drain_timeout: Duration,
+    /// The largest request head, in bytes: above it 431, or 414 when the target alone is above it.
+    pub header_bytes_max: u32,
+    /// The longest request target, in bytes.
+    pub path_bytes_max: u32,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub streams_max: u32,
+    /// Client connections per worker.
+    pub connections_max: u32,
+}
+
+impl Default for ProxySettings {
+    fn default() -> Self {
+        Self {
+            tls_handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            connect_timeout: Duration::from_secs(5),
+            upstream_idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            header_bytes_max: 32 * 1024,
+            path_bytes_max: 8 * 1024,
+            streams_max: 100,
+            connections_max: 50_000,
+        }
+    }
+}

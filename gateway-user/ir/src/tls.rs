@@ -1,0 +1,77 @@
+//! Certificates with their private keys.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::ObjectName;
+
+/// A certificate chain and its key, known to fit together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Certificate {
+    /// The Secret.
+    pub secret: ObjectName,
+    /// The chain in DER, the leaf first.
+    #[serde(serialize_with = "chain_length")]
+    pub chain: Vec<Vec<u8>>,
+    /// The leaf's key.
+    pub key: PrivateKey,
+    /// The DNS names of the leaf (subject alternative names), in lower case: chooses among several by SNI.
+    pub names: Vec<String>,
+}
+
+/// A private key in DER (PKCS#8, PKCS#1 or SEC1) that never shows itself in logs or dumps.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrivateKey(Vec<u8>);
+
+impl PrivateKey {
+    /// Wraps a key.
+    pub fn new(der: Vec<u8>) -> Self {
+        Self(der)
+    }
+
+    /// The key's bytes; for the TLS library only.
+    pub fn der(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(redacted)")
+    }
+}
+
+impl Serialize for PrivateKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("redacted")
+    }
+}
+
+fn chain_length<S: Serializer>(chain: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{} certificates", chain.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_never_shows_itself() {
+        let certificate = Certificate {
+            secret: ObjectName::new("default", "cert"),
+            chain: vec![b"leaf".to_vec()],
+            key: PrivateKey::new(b"TOPSECRET".to_vec()),
+            names: vec!["a.b".to_owned()],
+        };
+        let shown = format!(
+            "{certificate:?} {}",
+            serde_json::to_string(&certificate).expect("serializes")
+        );
+        assert!(
+            !shown.contains("TOPSECRET") && !shown.contains("84, 79, 80"),
+            "{shown}"
+        );
+        assert!(shown.contains("redacted"));
+    }
+}
