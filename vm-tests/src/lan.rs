@@ -76,15 +76,17 @@ impl Lan {
             mac: Some(host.mac),
         };
         let there = Plug::named(&port);
+        host.namespace
+            .run(move || netlink::cable(plug, there, other))?;
         // The port first: frames that the host sends as soon as its interface is up have somewhere to go.
-        host.namespace.run(move || async move {
-            netlink::cable(plug, there, other).await?;
-            netlink::address(NIC, IpNet::V4(address)).await
-        })?;
         self.switch.run(move || async move {
             netlink::attach_pass_program(&port).await?;
             netlink::enslave(&port, BRIDGE).await?;
             netlink::up(&port).await
+        })?;
+        host.namespace.run(move || async move {
+            netlink::address(NIC, IpNet::V4(address)).await?;
+            netlink::up(NIC).await
         })
     }
 
@@ -137,10 +139,12 @@ impl Host {
         self.namespace.run(move || async move {
             netlink::cable(Plug::named(&link), Plug::named(NIC), other).await?;
             netlink::address(&link, router).await?;
+            netlink::up(&link).await?;
             netlink::route(destination, Hop::Link(&link)).await
         })?;
         let mac = pod.run(move || async move {
             netlink::address(NIC, destination).await?;
+            netlink::up(NIC).await?;
             netlink::route(router, Hop::Link(NIC)).await?;
             let anywhere = IpNet::V4(Ipv4Net::default());
             netlink::route(anywhere, Hop::Via(IpAddr::V4(POD_ROUTER))).await?;

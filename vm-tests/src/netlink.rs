@@ -71,7 +71,8 @@ impl Plug {
     }
 }
 
-/// Makes a cable (a veth pair) from this namespace to another, both ends up.
+/// Makes a cable (a veth pair) from this namespace to another. Both ends are down: the kernel refuses to switch one on
+/// before it has its peer.
 ///
 /// # Errors
 /// When a name is taken.
@@ -81,14 +82,12 @@ pub async fn cable(here: Plug, there: Plug, other: RawFd) -> anyhow::Result<()> 
     let peer = there
         .message(LinkMessageBuilder::<LinkUnspec>::new())
         .setns_by_fd(other)
-        .up()
         .build();
     let pair = here
         .message(LinkMessageBuilder::<LinkVeth>::new_with_info_kind(
             InfoKind::Veth,
         ))
         .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
-        .up()
         .build();
     let links = netlink.handle.link();
     links.add(pair).execute().await.with_context(|| what)

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
-use crate::dns;
+use crate::{Host, Task, dns};
 
 /// Longest request body that an HTTP pod reads.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -47,12 +47,49 @@ impl Seen {
     }
 }
 
-/// Answers every HTTP/1.1 request with what it saw.
+/// What a pod serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Answers every HTTP/1.1 request with what it saw ([`Seen`]).
+    Http,
+    /// Greets every TCP client with `POD CLIENT-ADDRESS` in a line, then sends back what comes.
+    Tcp,
+    /// Answers every DNS query over UDP with an address, and with a text `POD CLIENT-ADDRESS`.
+    Dns,
+}
+
+/// Serves on a port of a host, which listens when this returns, until the task is dropped.
 ///
 /// # Errors
-/// When the address cannot be bound.
-pub async fn serve_http(pod: String, address: SocketAddr) -> anyhow::Result<()> {
-    let listener = listen(address).await?;
+/// When the port is taken.
+pub fn serve(host: &Host, service: Service, port: u16) -> anyhow::Result<Task<()>> {
+    let address = SocketAddr::from((host.address, port));
+    let pod = host.namespace.name().to_owned();
+    let bound = move || async move {
+        match service {
+            Service::Http => TcpListener::bind(address).await.map(Socket::Http),
+            Service::Tcp => TcpListener::bind(address).await.map(Socket::Tcp),
+            Service::Dns => UdpSocket::bind(address).await.map(Socket::Dns),
+        }
+        .with_context(|| format!("pod cannot bind {address}"))
+    };
+    let socket = host.namespace.run(bound)?;
+    Ok(host.namespace.spawn(move || async move {
+        match socket {
+            Socket::Http(listener) => serve_http(pod, listener).await,
+            Socket::Tcp(listener) => serve_tcp(pod, listener).await,
+            Socket::Dns(socket) => serve_dns(pod, socket).await,
+        }
+    }))
+}
+
+enum Socket {
+    Http(TcpListener),
+    Tcp(TcpListener),
+    Dns(UdpSocket),
+}
+
+async fn serve_http(pod: String, listener: TcpListener) -> anyhow::Result<()> {
     loop {
         let (stream, peer) = listener.accept().await?;
         let pod = pod.clone();
@@ -66,26 +103,14 @@ pub async fn serve_http(pod: String, address: SocketAddr) -> anyhow::Result<()> 
     }
 }
 
-/// Greets every TCP client with `POD CLIENT-ADDRESS` in a line, then sends back what comes.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub async fn serve_tcp(pod: String, address: SocketAddr) -> anyhow::Result<()> {
-    let listener = listen(address).await?;
+async fn serve_tcp(pod: String, listener: TcpListener) -> anyhow::Result<()> {
     loop {
         let (stream, peer) = listener.accept().await?;
         let _detached = tokio::spawn(echo(stream, format!("{pod} {peer}\n")));
     }
 }
 
-/// Answers every DNS query over UDP with an address, and with a text that names the pod and the client.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub async fn serve_dns(pod: String, address: SocketAddr) -> anyhow::Result<()> {
-    let socket = UdpSocket::bind(address)
-        .await
-        .with_context(|| format!("pod cannot bind udp {address}"))?;
+async fn serve_dns(pod: String, socket: UdpSocket) -> anyhow::Result<()> {
     let mut buffer = [0; 512];
     loop {
         let (length, peer) = socket.recv_from(&mut buffer).await?;
@@ -94,11 +119,6 @@ pub async fn serve_dns(pod: String, address: SocketAddr) -> anyhow::Result<()> {
             socket.send_to(&reply, peer).await?;
         }
     }
-}
-
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("pod cannot bind tcp {address}"))
 }
 
 async fn answer(

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gateway_vm_tests::client::{Conversation, Get, Transport};
 use gateway_vm_tests::frame::Arp;
-use gateway_vm_tests::{Host, Lan, client, dns, netlink, pod};
+use gateway_vm_tests::pod::{Service, serve};
+use gateway_vm_tests::{Host, Lan, client, dns, netlink};
 
 const SECOND: Duration = Duration::from_secs(1);
 const POD: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 11);
@@ -43,15 +44,9 @@ fn client_reaches_pods_through_the_node_with_its_own_address() -> anyhow::Result
     node.make_node()?;
     let host = node.pod("all", POD)?;
     let at = |port| SocketAddr::from((POD, port));
-    let _http = host
-        .namespace
-        .spawn(move || pod::serve_http("all".into(), at(80)));
-    let _tcp = host
-        .namespace
-        .spawn(move || pod::serve_tcp("all".into(), at(7)));
-    let _dns = host
-        .namespace
-        .spawn(move || pod::serve_dns("all".into(), at(53)));
+    let _http = serve(&host, Service::Http, 80)?;
+    let _tcp = serve(&host, Service::Tcp, 7)?;
+    let _dns = serve(&host, Service::Dns, 53)?;
     let router = IpAddr::V4(node.address);
     client.namespace.run(move || async move {
         netlink::route("10.244.1.0/24".parse()?, netlink::Hop::Via(router)).await?;
