@@ -3,6 +3,7 @@
 //! Everything happens in namespaces that are made here and vanish with the values that hold them: no frame leaves the
 //! machine, and nothing stays behind. It starts `sanmon` as an operator does and knows nothing of its insides.
 
+pub mod bed;
 pub mod bpf;
 pub mod capture;
 pub mod client;
