@@ -2,19 +2,18 @@
 
 use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 
 use crate::capture::Frame;
 use crate::folder::Folder;
-use crate::frame::Arp;
 use crate::lan::NIC;
-use crate::netlink::{self, Mac, XdpProgram};
+use crate::netlink::Mac;
 use crate::pod::{self, Service};
 use crate::sanmon::{self, Options};
-use crate::{Capture, Host, Lan, Sanmon, Task, bpf};
+use crate::trace::Trace;
+use crate::{Capture, Host, Lan, Sanmon, Task};
 
 /// The address that the Gateway of the bed asks for.
 pub const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 200);
@@ -80,16 +79,6 @@ pub struct Bed {
     _services: Vec<Task<()>>,
 }
 
-/// What a process may leave on a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
-    routing: Vec<String>,
-    xdp: XdpProgram,
-    tcx: [u32; 2],
-    sk_lookup: u32,
-    bpf_root: Option<PathBuf>,
-}
-
 /// Runs a test on a bed of its own, or says that it is skipped. A failure names the log and a pcap file.
 ///
 /// # Errors
@@ -144,10 +133,11 @@ impl Bed {
             config: folder.path().to_owned(),
             node: NODE.into(),
             bpf_root: sanmon::unique_bpf_root(),
+            admin: sanmon::ADMIN,
             log: folder.beside("log"),
             more: Vec::new(),
         };
-        let untouched = Trace::of(&node, &options)?;
+        let untouched = Trace::of(&node, &options.bpf_root)?;
         let port = lan.capture(&node)?;
         let wire = Capture::start(&client.namespace, NIC)?;
         let mut sanmon = Sanmon::start(&node.namespace, &options)?;
@@ -172,13 +162,7 @@ impl Bed {
     /// # Errors
     /// When nobody answers in time.
     pub fn who_has(&self, address: Ipv4Addr, timeout: Duration) -> anyhow::Result<Mac> {
-        let question = Arp::who_has(address, (self.client.mac, self.client.address));
-        let since = self.wire.now();
-        self.wire.send(&question.broadcast())?;
-        let what = format!("ARP answer for {address}");
-        self.wire.wait_for(&what, since, timeout, |frame| {
-            Arp::parse(&frame.bytes)?.answers(address)
-        })
+        self.client.who_has(&self.wire, address, timeout)
     }
 
     /// Makes the configuration's pods exactly these, by position, and waits until the change is in force.
@@ -221,7 +205,7 @@ impl Bed {
     /// # Errors
     /// When the kernel does not say.
     pub fn trace(&self) -> anyhow::Result<Trace> {
-        Trace::of(&self.node, &self.options)
+        Trace::of(&self.node, &self.options.bpf_root)
     }
 
     /// Fails unless the node looks as if `sanmon` had never run.
@@ -229,11 +213,7 @@ impl Bed {
     /// # Errors
     /// When something is left.
     pub fn expect_no_trace(&self) -> anyhow::Result<()> {
-        let left = self.trace()?;
-        if left == self.untouched {
-            return Ok(());
-        }
-        Err(anyhow!("before: {:#?}\nleft: {left:#?}", self.untouched))
+        self.untouched.expect(&self.trace()?)
     }
 
     /// Frames of the node's port since a moment.
@@ -249,26 +229,6 @@ impl Bed {
     /// When it is plugged in.
     pub fn replug(&self) -> anyhow::Result<()> {
         self.lan.plug(&self.node, NODE_ADDRESS.parse()?)
-    }
-}
-
-impl Trace {
-    fn of(node: &Host, options: &Options) -> anyhow::Result<Self> {
-        let namespace = u32::try_from(node.namespace.fd())?;
-        let root = options.bpf_root.clone();
-        node.namespace.run(move || async move {
-            let index = netlink::index(NIC).await?;
-            Ok(Self {
-                routing: netlink::routing().await?,
-                xdp: netlink::xdp_program(NIC).await?,
-                tcx: [
-                    bpf::count_programs(bpf::Hook::TcxIngress, index)?,
-                    bpf::count_programs(bpf::Hook::TcxEgress, index)?,
-                ],
-                sk_lookup: bpf::count_programs(bpf::Hook::SkLookup, namespace)?,
-                bpf_root: root.exists().then_some(root),
-            })
-        })
     }
 }
 

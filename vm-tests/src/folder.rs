@@ -46,6 +46,11 @@ impl Folder {
         &self.path
     }
 
+    /// What to remove when this value cannot do it any more.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     /// A place beside the folder, for what is not configuration.
     pub fn beside(&self, name: &str) -> PathBuf {
         self.root.path().join(name)

@@ -1,10 +1,12 @@
 //! The network: a switch, hosts on its ports, and pods behind the hosts that are nodes.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use anyhow::Context;
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::frame::Arp;
 use crate::netlink::{self, Hop, Mac, Plug};
 use crate::{Capture, Namespace};
 
@@ -106,6 +108,25 @@ impl Host {
     /// When it is out already.
     pub fn unplug(&self) -> anyhow::Result<()> {
         self.namespace.run(|| netlink::delete(NIC))
+    }
+
+    /// Asks the LAN who has an address and waits for the answer; `wire` records this host's interface.
+    ///
+    /// # Errors
+    /// When nobody answers in time.
+    pub fn who_has(
+        &self,
+        wire: &Capture,
+        address: Ipv4Addr,
+        timeout: Duration,
+    ) -> anyhow::Result<Mac> {
+        let question = Arp::who_has(address, (self.mac, self.address));
+        let since = wire.now();
+        wire.send(&question.broadcast())?;
+        let what = format!("ARP answer for {address}");
+        wire.wait_for(&what, since, timeout, |frame| {
+            Arp::parse(&frame.bytes)?.answers(address)
+        })
     }
 
     /// Makes the host a node: it forwards, checks the source of what comes in, and answers ARP for any address that it

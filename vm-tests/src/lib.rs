@@ -15,6 +15,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod pod;
 pub mod sanmon;
+pub mod trace;
 
 pub use capture::Capture;
 pub use lan::{Host, Lan};

@@ -17,6 +17,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, gettid};
 use tokio::runtime;
 use tokio::sync::{mpsc as jobs, oneshot};
 use tokio::task::LocalSet;
@@ -31,6 +32,7 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Namespace {
     name: String,
     net: File,
+    thread: Pid,
     jobs: Option<jobs::UnboundedSender<Job>>,
     worker: Option<JoinHandle<()>>,
 }
@@ -41,27 +43,39 @@ impl Namespace {
     /// # Errors
     /// When the process may not make namespaces (no root), or the kernel refuses.
     pub fn new(name: impl Into<String>) -> anyhow::Result<Self> {
-        let name = name.into();
-        let (ready, is_ready) = mpsc::channel();
-        let (sender, receiver) = jobs::unbounded_channel();
-        let worker = std::thread::Builder::new()
-            .name(name.clone())
-            .spawn(move || work(&ready, receiver))
-            .context("cannot start a thread")?;
-        let net = is_ready
-            .recv()
-            .map_err(|_gone| anyhow!("the thread of namespace {name} ended"))?
-            .with_context(|| format!("cannot make network namespace {name}"))?;
-        let namespace = Self {
-            name,
-            net,
-            jobs: Some(sender),
-            worker: Some(worker),
-        };
+        let namespace = Self::with_thread(name.into(), enter)?;
         namespace.sysctl("net/ipv6/conf/all/disable_ipv6", "1")?;
         namespace.sysctl("net/ipv6/conf/default/disable_ipv6", "1")?;
         namespace.run(|| async { crate::netlink::up("lo").await })?;
         Ok(namespace)
+    }
+
+    /// The namespace that the process is in already, with a thread of its own: for those who may not make any.
+    ///
+    /// # Errors
+    /// When the process is out of threads.
+    pub fn current(name: impl Into<String>) -> anyhow::Result<Self> {
+        Self::with_thread(name.into(), own)
+    }
+
+    fn with_thread(name: String, enter: fn() -> anyhow::Result<File>) -> anyhow::Result<Self> {
+        let (ready, is_ready) = mpsc::channel();
+        let (sender, receiver) = jobs::unbounded_channel();
+        let worker = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || work(enter, &ready, receiver))
+            .context("cannot start a thread")?;
+        let (net, thread) = is_ready
+            .recv()
+            .map_err(|_gone| anyhow!("the thread of namespace {name} ended"))?
+            .with_context(|| format!("cannot make network namespace {name}"))?;
+        Ok(Self {
+            name,
+            net,
+            thread,
+            jobs: Some(sender),
+            worker: Some(worker),
+        })
     }
 
     /// The name, for messages.
@@ -72,6 +86,11 @@ impl Namespace {
     /// The descriptor that stands for the namespace, valid as long as this value.
     pub fn fd(&self) -> RawFd {
         self.net.as_raw_fd()
+    }
+
+    /// The thread that lives inside: `nsenter --target` takes it for a process.
+    pub fn thread(&self) -> Pid {
+        self.thread
     }
 
     /// Does work inside and waits for its result.
@@ -186,7 +205,11 @@ impl<T> Task<T> {
 }
 
 /// The life of a namespace's thread.
-fn work(ready: &mpsc::Sender<anyhow::Result<File>>, mut receiver: jobs::UnboundedReceiver<Job>) {
+fn work(
+    enter: fn() -> anyhow::Result<File>,
+    ready: &mpsc::Sender<anyhow::Result<(File, Pid)>>,
+    mut receiver: jobs::UnboundedReceiver<Job>,
+) {
     let started = enter().and_then(|net| {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -200,7 +223,7 @@ fn work(ready: &mpsc::Sender<anyhow::Result<File>>, mut receiver: jobs::Unbounde
             return;
         }
     };
-    if ready.send(Ok(net)).is_err() {
+    if ready.send(Ok((net, gettid()))).is_err() {
         return;
     }
     let local = LocalSet::new();
@@ -222,5 +245,10 @@ fn enter() -> anyhow::Result<File> {
     mount(none, "/sys", Some("sysfs"), MsFlags::empty(), none).context("cannot mount /sys")?;
     mount(none, "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), none)
         .context("cannot mount /sys/fs/bpf")?;
+    own()
+}
+
+/// Opens the network namespace of the calling thread.
+fn own() -> anyhow::Result<File> {
     File::open("/proc/thread-self/ns/net").context("cannot open the namespace")
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use anyhow::{Context, anyhow};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
+use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkXdp, XdpAttached,
 };
@@ -167,6 +168,31 @@ pub async fn address(name: &str, address: IpNet) -> anyhow::Result<()> {
     let added = addresses.add(index, address.addr(), address.prefix_len());
     let added = added.execute().await;
     added.with_context(|| format!("cannot give {address} to {name}"))
+}
+
+/// Every address of every interface.
+///
+/// # Errors
+/// When the kernel does not say.
+pub async fn addresses() -> anyhow::Result<Vec<IpAddr>> {
+    let netlink = Netlink::open()?;
+    let messages: Vec<_> = netlink
+        .handle
+        .address()
+        .get()
+        .execute()
+        .try_collect()
+        .await?;
+    Ok(messages
+        .into_iter()
+        .flat_map(|message| message.attributes)
+        .filter_map(|attribute| {
+            let AddressAttribute::Local(address) = attribute else {
+                return None;
+            };
+            Some(address)
+        })
+        .collect())
 }
 
 /// What [`xdp_program`] found.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +17,8 @@ use nix::unistd::Pid;
 use crate::Namespace;
 use crate::client::{self, Get, Reply, Transport};
 
-/// Where the admin server listens; each namespace has a loopback of its own.
-const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9190);
+/// Where the admin server listens by default; each namespace has a loopback of its own.
+pub const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9190);
 /// Distance of two questions to the admin server.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -63,6 +64,8 @@ pub struct Options {
     pub node: String,
     /// `--bpf-root`.
     pub bpf_root: PathBuf,
+    /// `--admin`.
+    pub admin: SocketAddr,
     /// Where its output goes.
     pub log: PathBuf,
     /// More arguments.
@@ -75,6 +78,7 @@ pub struct Sanmon {
     pid: Pid,
     exit: mpsc::Receiver<ExitStatus>,
     exited: Option<ExitStatus>,
+    admin: SocketAddr,
     log: PathBuf,
 }
 
@@ -97,7 +101,11 @@ impl Sanmon {
             .arg(&options.node)
             .arg("--bpf-root")
             .arg(&options.bpf_root)
+            .arg("--admin")
+            .arg(options.admin.to_string())
             .args(&options.more)
+            // A terminal's Ctrl-C is for whoever started this; what `sanmon` gets is decided there.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);
@@ -113,6 +121,7 @@ impl Sanmon {
             pid,
             exit,
             exited: None,
+            admin: options.admin,
             log: options.log.clone(),
         })
     }
@@ -191,13 +200,34 @@ impl Sanmon {
         }
     }
 
+    /// The first IPv4 address that it announces, from its snapshot.
+    ///
+    /// # Errors
+    /// When it announces none.
+    pub fn first_vip(&self, namespace: &Namespace) -> anyhow::Result<Ipv4Addr> {
+        let reply = self.admin(namespace, "/snapshot")?;
+        let page: serde_json::Value = serde_json::from_slice(&reply.body)?;
+        let vips = page
+            .pointer("/vips")
+            .or_else(|| page.pointer("/snapshot/vips"));
+        let mut addresses = vips
+            .and_then(serde_json::Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|vip| vip.pointer("/address")?.as_str()?.parse().ok());
+        addresses
+            .next()
+            .ok_or_else(|| anyhow!("the snapshot has no VIP"))
+    }
+
     /// Asks the admin server for a page.
     ///
     /// # Errors
     /// When nobody answers.
     pub fn admin(&self, namespace: &Namespace, page: &str) -> anyhow::Result<Reply> {
         let get = Get::new("localhost", page);
-        namespace.run(move || async move { client::get(ADMIN, &Transport::Plain, &get).await })
+        let admin = self.admin;
+        namespace.run(move || async move { client::get(admin, &Transport::Plain, &get).await })
     }
 }
 
