@@ -12,6 +12,7 @@
 mod ebpf;
 mod run;
 mod setup;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ struct Arguments {
 enum Command {
     /// Find or install what the eBPF build needs; every other command does this by itself
     Setup,
+    /// Check the house rules that no other tool knows: layers, file lengths, headers, links
+    Tidy,
     /// Build the eBPF object alone
     BuildEbpf {
         /// Cargo features of the eBPF programs
@@ -54,6 +57,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match command {
         Command::Setup => setup::run(&workspace).map(drop),
+        Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {
             let tools = setup::run(&workspace)?;
             let object = ebpf::build(&workspace, &tools, &features)?;
