@@ -9,6 +9,7 @@ mod plan;
 
 use std::env;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -118,29 +119,37 @@ fn cargo_install(workspace: &Workspace, name: &str, version: &str) -> Command {
     command
 }
 
+/// A development tool from crates.io, in the version that this project is checked with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tool {
+    /// The name of its package.
+    pub(crate) package: &'static str,
+    /// The name of its program.
+    pub(crate) program: &'static str,
+    pub(crate) version: &'static str,
+}
+
 /// Returns the path of a development tool, installed first if this machine lacks that version.
-pub(crate) fn tool(
-    workspace: &Workspace,
-    name: &str,
-    version: &str,
-) -> anyhow::Result<std::path::PathBuf> {
-    let own = workspace.tools().join("bin").join(name);
-    let on_path = env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| env::split_paths(&path).collect::<Vec<_>>())
-        .map(|directory| directory.join(name));
-    for candidate in on_path.chain([own.clone()]) {
+pub(crate) fn tool(workspace: &Workspace, tool: Tool) -> anyhow::Result<PathBuf> {
+    let own = workspace.tools().join("bin").join(tool.program);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let candidates = env::split_paths(&path)
+        .map(|directory| directory.join(tool.program))
+        .chain([own.clone()]);
+    for candidate in candidates.filter(|candidate| candidate.is_file()) {
         let said = run::answer(Command::new(&candidate).arg("--version")).unwrap_or_default();
-        if said.split_whitespace().any(|word| word == version) {
+        if said.split_whitespace().any(|word| word == tool.version) {
             return Ok(candidate);
         }
     }
     timed(
         &format!(
-            "build {name} {version} into {}",
+            "build {} {} into {}",
+            tool.package,
+            tool.version,
             workspace.tools().display()
         ),
-        &mut cargo_install(workspace, name, version),
+        &mut cargo_install(workspace, tool.package, tool.version),
     )?;
     Ok(own)
 }

@@ -1,7 +1,6 @@
 //! Looks at the machine: compilers, linkers, package manager. Changes nothing and decides nothing.
 
 use std::env;
-use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,7 +94,7 @@ fn installer() -> Installer {
     let here = |program: &str| {
         env::var_os("PATH")
             .iter()
-            .flat_map(|path: &std::ffi::OsString| env::split_paths(OsStr::new(path)))
+            .flat_map(env::split_paths)
             .any(|directory| directory.join(program).is_file())
     };
     if !here("apt-get") || !here("dpkg-query") {
@@ -118,7 +117,7 @@ fn installer() -> Installer {
 }
 
 /// Whether this process has the rights of root: the kernel shows them as the owner of its own entry in /proc.
-pub(crate) fn is_root() -> bool {
+fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 

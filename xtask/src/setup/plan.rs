@@ -120,13 +120,11 @@ pub(super) fn plan(facts: &Facts) -> Plan {
 }
 
 /// The commands that make any system ready.
-pub(super) fn by_hand() -> String {
-    format!(
-        "On any system:\n\
-         \x20   rustup toolchain install nightly --profile minimal --component rust-src\n\
-         \x20   cargo binstall bpf-linker   # or an archive of https://github.com/aya-rs/bpf-linker/releases on PATH\n\
-         bpf-linker must be built with an LLVM at least as new as that of the compiler (`rustc -vV` shows it)."
-    )
+pub(super) fn by_hand() -> &'static str {
+    "On any system:\n\
+     \x20   rustup toolchain install nightly --profile minimal --component rust-src\n\
+     \x20   cargo binstall bpf-linker   # or an archive of https://github.com/aya-rs/bpf-linker/releases on PATH\n\
+     bpf-linker must be built with an LLVM at least as new as that of the compiler (`rustc -vV` shows it)."
 }
 
 fn ready(facts: &Facts) -> Option<Tools> {
