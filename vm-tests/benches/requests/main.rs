@@ -4,8 +4,15 @@
 //! the proxy under test has the first core to itself and is kept saturated. Proxies alternate, the order turns round after
 //! each round, and ratios are taken of minima and of medians: absolute figures of a shared machine mean little.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints its table")]
-#![expect(clippy::indexing_slicing, reason = "a wrong index should end the benchmark")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a wrong index should end the benchmark"
+)]
 
 mod load;
 mod peers;
