@@ -77,6 +77,11 @@ impl Service {
         self.id
     }
 
+    /// The number of slots of its table; 0: it has none.
+    pub const fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// Whether gate 3 terminates it.
     #[inline(always)]
     pub const fn is_proxied(&self) -> bool {

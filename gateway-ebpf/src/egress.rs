@@ -51,7 +51,7 @@ pub(crate) fn reverse(frame: &impl Frame) -> Result<Counter, Counter> {
 /// Tells an ICMP error about a flow from all other ICMP.
 #[inline(always)]
 fn error_about(frame: &impl Frame, ip: &Ipv4) -> Counter {
-    let Some([kind]) = read::<[u8; 1]>(frame, ip.transport) else {
+    let Some([kind, _code]) = read::<[u8; 2]>(frame, ip.transport) else {
         return Counter::ReplyUnparsed;
     };
     if !ICMP_ERRORS.contains(&kind) {

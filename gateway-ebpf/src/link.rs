@@ -11,7 +11,7 @@ use gateway_common::checksum::Sum;
 use gateway_common::counter::Counter;
 use gateway_common::limits::HEADERS_BYTES_MAX;
 
-use crate::packet::{Frame, read, write};
+use crate::packet::{Frame, opaque, read, write};
 use crate::parse::{ETHERNET_LEN, UDP};
 use crate::rewrite::{Change, ICMP_ROOM};
 
@@ -40,7 +40,8 @@ impl Frame for XdpFrame {
 
     #[inline(always)]
     fn len(&self) -> u32 {
-        (self.context.data_end() - self.context.data()) as u32
+        // Else the compiler subtracts the end alone from something, which the verifier forbids.
+        opaque(self.context.data_end() - self.context.data()) as u32
     }
 
     #[inline(always)]

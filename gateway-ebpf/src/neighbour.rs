@@ -85,7 +85,7 @@ pub(crate) fn solicitation(frame: &impl Frame, link: &Link) -> Result<Counter, C
         return Err(Counter::NoVip);
     }
     let message = link.length + IPV6_LEN;
-    let [kind] = read::<[u8; 1]>(frame, message).ok_or(Counter::TooShort)?;
+    let [kind, _code] = read::<[u8; 2]>(frame, message).ok_or(Counter::TooShort)?;
     if kind != NEIGHBOUR_SOLICITATION {
         return Err(Counter::NoVip);
     }

@@ -7,6 +7,7 @@ use gateway_common::flow::FlowKey;
 
 use crate::lookup;
 use crate::maps::{SOCKET_COUNT, SOCKETS};
+use crate::packet::opaque;
 
 const SK_DROP: u32 = 0;
 const SK_PASS: u32 = 1;
@@ -40,21 +41,28 @@ pub(crate) fn select(context: &SkLookupContext) -> u32 {
     }
 }
 
+/// The VIP's end, of either family.
 #[inline(always)]
 fn local_address(packet: &bpf_sk_lookup) -> Address {
-    if packet.family == AF_INET {
-        Address::from_v4(packet.local_ip4.to_ne_bytes())
-    } else {
-        v6(packet.local_ip6)
-    }
+    either(packet.family, packet.local_ip4, packet.local_ip6)
 }
 
+/// The client's end, of either family.
 #[inline(always)]
 fn remote_address(packet: &bpf_sk_lookup) -> Address {
-    if packet.family == AF_INET {
-        Address::from_v4(packet.remote_ip4.to_ne_bytes())
+    either(packet.family, packet.remote_ip4, packet.remote_ip6)
+}
+
+/// Both forms are read before the choice: else the compiler chooses the place and reads once, and the verifier
+/// forbids it ("dereference of modified ctx ptr", Linux 6.18).
+#[inline(always)]
+fn either(family: u32, v4: u32, v6_words: [u32; 4]) -> Address {
+    let v4 = opaque(v4 as usize) as u32;
+    let v6_words = v6_words.map(|word| opaque(word as usize) as u32);
+    if family == AF_INET {
+        Address::from_v4(v4.to_ne_bytes())
     } else {
-        v6(packet.remote_ip6)
+        v6(v6_words)
     }
 }
 
