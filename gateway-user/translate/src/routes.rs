@@ -189,6 +189,12 @@ fn attach_parents<R>(
                 let Some(listener) = listeners.and_then(|it| it.get_mut(listener)) else {
                     continue;
                 };
+                if !listener.is_accepted() {
+                    let name = &listener.id.section;
+                    remarks.push(format!(
+                        "listener {name} is not accepted and serves nothing"
+                    ));
+                }
                 remarks.extend(take(&listener.id, hostnames));
                 if verdict.refused.is_none() {
                     listener
