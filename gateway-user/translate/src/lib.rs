@@ -6,15 +6,31 @@
 
 #![forbid(unsafe_code)]
 
+mod assemble;
+mod attach;
+mod backend;
+mod config;
+mod conflict;
+mod conv;
+mod gateway_status;
+mod http_route;
 pub mod inputs;
 pub mod kinds;
+mod l4_route;
+mod listener;
+mod model;
 pub mod object;
+mod routes;
+mod selector;
 pub mod status;
+mod vips;
 
 use std::net::IpAddr;
 
 use gateway_ir::Snapshot;
 use serde::Serialize;
+
+use crate::conv::grant::Grants;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
@@ -63,9 +79,17 @@ pub struct Outcome {
 }
 
 /// Translates all objects.
-pub fn translate(_inputs: &Inputs, _settings: &Settings) -> Outcome {
-    Outcome {
-        snapshot: Snapshot::default(),
-        statuses: Vec::new(),
-    }
+pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
+    let config = config::read(inputs, settings);
+    let grants = Grants::new(inputs);
+    let mut gateways = listener::gateways(inputs, &config, &grants);
+    vips::assign(inputs, &config, settings, &mut gateways);
+    conflict::find(&mut gateways);
+    let mut routing = routes::attach_all(inputs, &grants, &mut gateways);
+    let snapshot = assemble::snapshot(&config, &gateways, &routing);
+    let mut statuses = gateway_status::statuses(&gateways, &config.addressing, settings);
+    statuses.append(&mut routing.statuses);
+    statuses.extend(config.statuses);
+    statuses.sort_by(|a, b| a.object.cmp(&b.object));
+    Outcome { snapshot, statuses }
 }
