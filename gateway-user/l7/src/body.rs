@@ -1,0 +1,150 @@
+//! Bodies in both directions, as concrete types: nothing on the way is boxed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::service::InFlight;
+use crate::upstream::Lease;
+
+/// What is sent to an endpoint.
+#[derive(Debug)]
+pub(crate) enum RequestBody {
+    /// Nothing: the request can be sent again.
+    Empty,
+    /// The client's body as it comes.
+    Streamed(Incoming),
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        if incoming.is_end_stream() {
+            Self::Empty
+        } else {
+            Self::Streamed(incoming)
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Streamed(incoming) => Pin::new(incoming).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed(incoming) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(incoming) => incoming.size_hint(),
+        }
+    }
+}
+
+/// What is sent to a client. The request counts as in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    content: Content,
+    _in_flight: InFlight,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(Option<&'static str>),
+    Upstream {
+        incoming: Incoming,
+        /// The connection that the body comes from, given back at its end.
+        lease: Option<Lease>,
+    },
+}
+
+impl ResponseBody {
+    /// A text of the proxy's own.
+    pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Text(Some(text)),
+            _in_flight: in_flight,
+        }
+    }
+
+    /// An endpoint's body.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, in_flight: InFlight) -> Self {
+        let mut lease = Some(lease);
+        if incoming.is_end_stream() {
+            give_back(&mut lease);
+        }
+        Self {
+            content: Content::Upstream { incoming, lease },
+            _in_flight: in_flight,
+        }
+    }
+}
+
+fn give_back(lease: &mut Option<Lease>) {
+    if let Some(lease) = lease.take() {
+        lease.give_back();
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.get_mut().content {
+            Content::Text(text) => {
+                let text = text.take();
+                Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
+            }
+            Content::Upstream { incoming, lease } => {
+                let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
+                if frame.is_pending()
+                    && let Some(lease) = lease
+                {
+                    // Nobody else polls the connection that the bytes come from.
+                    lease.drive(cx);
+                    frame = Pin::new(&mut *incoming).poll_frame(cx);
+                }
+                let frame = ready!(frame);
+                if frame.is_none() || incoming.is_end_stream() {
+                    give_back(lease);
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => text.is_none(),
+            Content::Upstream { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Text(text) => SizeHint::with_exact(text.map_or(0, |text| text.len() as u64)),
+            Content::Upstream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
