@@ -1,7 +1,18 @@
-//! The one list of packet counters: index in the kernel's map, and metric label.
+//! The one list of what can happen to a packet: the counter's index and metric label, and the verdict.
+
+/// What a program does with a packet in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Goes on: to the stack, or to the wire at egress.
+    Pass,
+    /// Goes nowhere.
+    Drop,
+    /// Goes back out of the interface that it came in on, as the answer that it was made into.
+    Reflect,
+}
 
 macro_rules! counters {
-    ($($(#[$doc:meta])+ $name:ident = $label:literal,)+) => {
+    ($($(#[$doc:meta])+ $name:ident = $verdict:ident $label:literal,)+) => {
         /// Why a packet got its verdict. Every packet that a program sees is counted in exactly one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
@@ -19,82 +30,109 @@ macro_rules! counters {
                     $(Self::$name => $label,)+
                 }
             }
+
+            /// What happens to the packet.
+            #[inline(always)]
+            pub const fn verdict(self) -> Verdict {
+                match self {
+                    $(Self::$name => Verdict::$verdict,)+
+                }
+            }
         }
     };
 }
 
 counters! {
-    /// Not for this machine's Ethernet address: passed.
-    NotOurs = "not_ours",
-    /// Neither ARP for a pool nor IP for a VIP: passed.
-    NoVip = "no_vip",
-    /// ARP or neighbour solicitation for an address outside of all pools: passed.
-    NeighbourNoPool = "neighbour_no_pool",
-    /// ARP request for an owned address: answered.
-    ArpAnswered = "arp_answered",
-    /// ARP for a pool address without an answer entry: dropped.
-    ArpGuarded = "arp_guarded",
-    /// ARP for an address whose answer entry has expired: dropped.
-    ArpExpired = "arp_expired",
-    /// ARP from a pool's address (a reply, an announcement, a probe by another machine): dropped or passed to nobody.
-    ArpOther = "arp_other",
-    /// ARP that RFC 826 does not allow, about a pool: dropped.
-    ArpMalformed = "arp_malformed",
-    /// Neighbour solicitation for a pool address: dropped.
-    NdpGuarded = "ndp_guarded",
-    /// ICMP echo request to a VIP: answered.
-    EchoAnswered = "echo_answered",
-    /// Steered to an endpoint by an existing flow.
-    FlowHit = "flow_hit",
-    /// Steered to an endpoint chosen by the table.
-    FlowNew = "flow_new",
-    /// For gate 3: passed to the stack.
-    Proxied = "proxied",
+    /// Neither ARP for a pool nor IPv4 to a VIP.
+    NoVip = Pass "no_vip",
+    /// To a VIP, but for another machine's Ethernet address: a flooded frame.
+    NotOurs = Pass "not_ours",
+    /// Too short to tell what it is for; the stack drops it.
+    TooShort = Pass "too_short",
+    /// ARP or a neighbour solicitation that asks for no address of a pool.
+    NeighbourOther = Pass "neighbour_other",
+    /// An ARP request for an address that this node may answer for.
+    ArpAnswered = Reflect "arp_answered",
+    /// An ARP request for an address of a pool that this node does not own.
+    ArpGuarded = Drop "arp_guarded",
+    /// An ARP request for an address whose permission has expired.
+    ArpExpired = Drop "arp_expired",
+    /// ARP in which another machine claims an address that this node owns.
+    ArpConflict = Drop "arp_conflict",
+    /// ARP about a pool that RFC 826 does not allow.
+    ArpMalformed = Drop "arp_malformed",
+    /// A neighbour solicitation for an address of a pool.
+    NdpGuarded = Drop "ndp_guarded",
+    /// An ICMP echo request to a VIP.
+    EchoAnswered = Reflect "echo_answered",
+    /// Any other ICMP message to a VIP.
+    IcmpOther = Drop "icmp_other",
+    /// Of a known flow: rewritten to its endpoint.
+    FlowHit = Pass "flow_hit",
+    /// Of a new flow: rewritten to the table's endpoint.
+    FlowNew = Pass "flow_new",
+    /// For gate 3.
+    Proxied = Pass "proxied",
     /// TCP to a VIP's port without listener: reset.
-    RefusedTcp = "refused_tcp",
+    RefusedTcp = Reflect "refused_tcp",
     /// UDP to a VIP's port without listener: port unreachable.
-    RefusedUdp = "refused_udp",
-    /// TCP without listener that asks for no answer (a reset): dropped.
-    RefusedSilently = "refused_silently",
-    /// The share of a service's flows whose backend is invalid or that has no endpoint: TCP is reset.
-    NoBackendTcp = "no_backend_tcp",
-    /// The same for UDP: dropped.
-    NoBackendUdp = "no_backend_udp",
-    /// TCP, no SYN, of a flow that no endpoint knows (any more): reset.
-    FlowUnknown = "flow_unknown",
-    /// For an endpoint on another node: dropped.
-    EndpointRemote = "endpoint_remote",
-    /// Another flow of the same client port has the same endpoint through another VIP: dropped.
-    FlowCollision = "flow_collision",
-    /// The flow table refused an entry: dropped.
-    FlowTableFull = "flow_table_full",
-    /// A fragment of a packet to a VIP: dropped.
-    Fragment = "fragment",
-    /// Shorter than its headers say, to a VIP or before that could be known.
-    Truncated = "truncated",
-    /// Headers that contradict themselves, to a VIP.
-    Malformed = "malformed",
-    /// An IP protocol that no listener can have, to a VIP: dropped.
-    OtherProtocol = "other_protocol",
-    /// An ICMP message other than an echo request, to a VIP: dropped.
-    IcmpOther = "icmp_other",
-    /// A packet whose time to live ends here.
-    TtlExpired = "ttl_expired",
-    /// Egress: of no flow: passed.
-    ReplyNone = "reply_none",
-    /// Egress: an endpoint's reply, rewritten to come from the VIP.
-    ReplyRewritten = "reply_rewritten",
-    /// Egress: an ICMP error about a flow: passed as it is.
-    ReplyIcmpError = "reply_icmp_error",
-    /// Egress: too short or fragmented to tell: passed.
-    ReplyUnparsed = "reply_unparsed",
-    /// The programs or their maps contradict themselves: dropped. Never counted unless there is a defect.
-    Internal = "internal",
+    RefusedUdp = Reflect "refused_udp",
+    /// To a VIP's port without listener, in a form that must not or need not be answered.
+    RefusedSilently = Drop "refused_silently",
+    /// TCP in the share of a service that has no valid backend, or no endpoint: reset.
+    NoBackendTcp = Reflect "no_backend_tcp",
+    /// UDP in the same.
+    NoBackendUdp = Drop "no_backend_udp",
+    /// TCP of a flow whose endpoint is gone: reset.
+    EndpointGone = Reflect "endpoint_gone",
+    /// For an endpoint on another node.
+    EndpointRemote = Drop "endpoint_remote",
+    /// Of a client's port that has the same endpoint through another VIP or port already.
+    FlowCollision = Drop "flow_collision",
+    /// The flow table took no entry.
+    FlowTableFull = Drop "flow_table_full",
+    /// A fragment to a VIP.
+    Fragment = Drop "fragment",
+    /// To a VIP, and shorter than its headers say.
+    Truncated = Drop "truncated",
+    /// To a VIP, with headers that contradict themselves.
+    Malformed = Drop "malformed",
+    /// To a VIP, of a protocol that no listener can have.
+    OtherProtocol = Drop "other_protocol",
+    /// At egress: of no flow.
+    ReplyNone = Pass "reply_none",
+    /// At egress: an endpoint's reply, rewritten to come from the VIP.
+    ReplyRewritten = Pass "reply_rewritten",
+    /// At egress: an endpoint's ICMP error about a flow, passed as it is.
+    ReplyIcmpError = Pass "reply_icmp_error",
+    /// At egress: a fragment or too short to tell, passed as it is.
+    ReplyUnparsed = Pass "reply_unparsed",
+    /// The kernel refused to change the packet.
+    RewriteFailed = Drop "rewrite_failed",
+    /// The maps contradict each other: a defect, or a snapshot half removed by hand.
+    Inconsistent = Drop "inconsistent",
 }
 
 impl Counter {
     /// The index in the kernel's map.
+    #[inline(always)]
     pub const fn index(self) -> u32 {
         self as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_are_positions_and_labels_are_unique() {
+        for (position, counter) in Counter::ALL.iter().enumerate() {
+            assert_eq!(counter.index() as usize, position);
+            let same = Counter::ALL
+                .iter()
+                .filter(|other| other.label() == counter.label());
+            assert_eq!(same.count(), 1, "{}", counter.label());
+        }
     }
 }

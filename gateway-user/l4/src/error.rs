@@ -132,6 +132,9 @@ pub enum ApplyError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A packet could not be tried.
+    #[error("cannot run the program on this packet")]
+    Trial(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// An address that this release does not answer for.
     #[error("{address} is no IPv4 address")]
     Family {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use gateway_common::counter::Counter;
-use gateway_ir::Protocol;
+use gateway_ir::{ListenerId, Protocol};
 
 /// The kernel's counters, summed over the CPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ impl Counters {
 /// The traffic from clients to one service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCounters {
+    /// The listener that it came from.
+    pub listener: ListenerId,
     /// The VIP.
     pub vip: IpAddr,
     /// The port.
