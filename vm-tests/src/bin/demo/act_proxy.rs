@@ -1,16 +1,14 @@
 //! Gate 3: HTTP and HTTPS by host, path and header; a weighted split; and a change under load.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use gateway_vm_tests::Namespace;
 use gateway_vm_tests::bed::PATIENCE;
 use gateway_vm_tests::client::{self, Connection, Get, Transport};
-use gateway_vm_tests::folder::Folder;
-use gateway_vm_tests::pod::Seen;
 
+use crate::door::Door;
 use crate::example::{self, SHORTENER, SPLIT, VERSIONS};
 use crate::stage::{Stage, seconds};
 
@@ -20,42 +18,6 @@ const SPLIT_REQUESTS: u32 = 1000;
 const SPLIT_EXPECTED: std::ops::RangeInclusive<u32> = 53..=147;
 /// How many answers in a row must be new for a change to count as complete.
 const IN_A_ROW: u32 = 200;
-
-/// Where clients knock.
-pub(crate) struct Door<'a> {
-    client: &'a Namespace,
-    folder: &'a Folder,
-    http: SocketAddr,
-    https: SocketAddr,
-    tls: Transport,
-    address: IpAddr,
-}
-
-impl<'a> Door<'a> {
-    /// A client's way to the addresses for HTTP and HTTPS; the client is seen as `address`.
-    pub(crate) fn new(
-        client: &'a Namespace,
-        folder: &'a Folder,
-        [http, https]: [SocketAddr; 2],
-        address: IpAddr,
-    ) -> anyhow::Result<Self> {
-        let tls = Transport::tls(SHORTENER, &example::certificate(folder)?)?;
-        Ok(Self {
-            client,
-            folder,
-            http,
-            https,
-            tls,
-            address,
-        })
-    }
-
-    fn get(&self, get: Get) -> anyhow::Result<Seen> {
-        let http = self.http;
-        self.client
-            .run(move || async move { client::get(http, &Transport::Plain, &get).await?.seen() })
-    }
-}
 
 /// Plays the act.
 pub(crate) fn play(stage: &mut Stage, door: &Door<'_>) {
