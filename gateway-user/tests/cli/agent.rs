@@ -80,7 +80,7 @@ impl Agent {
 
     /// The generation that is wanted now.
     pub(crate) fn generation(&self) -> Value {
-        self.page("/readyz")["generation"].clone()
+        at(&self.page("/readyz"), "/generation")
     }
 
     /// A page of the admin server.
@@ -91,14 +91,10 @@ impl Agent {
 
     /// The condition `Programmed` of the listener `web`.
     pub(crate) fn programmed(&self) -> Value {
-        let page = self.page("/conditions");
-        let objects = page["objects"].as_array().expect("objects");
-        let mut gateways = objects.iter().filter(|it| it["kind"] == "Gateway");
-        let gateway = gateways.next().expect("a Gateway");
-        let conditions = gateway["listeners"][0]["conditions"].as_array();
-        let mut conditions = conditions.expect("conditions").iter();
-        let programmed = conditions.find(|it| it["type"] == "Programmed");
-        programmed.expect("a condition").clone()
+        let objects = at(&self.page("/conditions"), "/objects");
+        let gateway = found(&objects, "kind", "Gateway");
+        let conditions = at(&gateway, "/listeners/0/conditions");
+        found(&conditions, "type", "Programmed")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -128,6 +124,18 @@ impl Drop for Agent {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// What is there in a page.
+fn at(page: &Value, pointer: &str) -> Value {
+    page.pointer(pointer).cloned().unwrap_or_default()
+}
+
+/// The first of a list that has a field of that value.
+fn found(list: &Value, field: &str, value: &str) -> Value {
+    let mut items = list.as_array().expect("a list").iter();
+    let item = items.find(|it| it.get(field).is_some_and(|it| it == value));
+    item.expect("one of them").clone()
 }
 
 /// Runs a command to its end.
