@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use self::proxy::Proxies;
 use self::shutdown::Signals;
-use self::start::Started;
+use self::start::{Pools, Started};
 use crate::admin::{self, Pages};
 use crate::board::Board;
 use crate::cli::{LogArguments, RunArguments};
@@ -48,15 +48,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     let interfaces = present().await;
     let settings = start::Settings::of(&config);
-    let (pools, mut has_pools) = watch::channel(None);
+    let (sender, mut pools) = watch::channel(None);
     let sink = publisher.clone();
     // Dropped at the end: it holds the thread that watches the folder.
     let _source = FolderSource::start(config.folder, move |content| {
-        pools.send_replace(Some(content.has_pools()));
+        sender.send_replace(Some(Pools::of(&content)));
         sink.content(content);
     })?;
-    let wanted = *has_pools.wait_for(Option::is_some).await? == Some(true);
-    let Started { gates, proxy, off } = start::start(&settings, &board, wanted)?;
+    let first = pools
+        .wait_for(Option::is_some)
+        .await?
+        .unwrap_or(Pools::None);
+    let Started { gates, proxy, off } = start::start(&settings, &board, first)?;
     let mut wire = Wire {
         published: publisher.published(),
         publisher,
@@ -69,7 +72,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         off,
     };
     wire.translate();
-    let interrupted = wire.follow(&mut signals, &mut has_pools).await?;
+    let interrupted = wire.follow(&mut signals, &mut pools).await?;
     let leave = match (interrupted, config.at_interrupt) {
         (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
         (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
@@ -114,7 +117,7 @@ impl Wire {
     async fn follow(
         &mut self,
         signals: &mut Signals,
-        has_pools: &mut watch::Receiver<Option<bool>>,
+        pools: &mut watch::Receiver<Option<Pools>>,
     ) -> anyhow::Result<shutdown::Signal> {
         loop {
             tokio::select! {
@@ -127,10 +130,11 @@ impl Wire {
                     changed?;
                     self.move_interfaces().await;
                 }
-                changed = has_pools.changed() => {
+                changed = pools.changed() => {
                     changed?;
-                    let wanted = *has_pools.borrow_and_update() == Some(true);
-                    self.switch_on(wanted);
+                    if *pools.borrow_and_update() == Some(Pools::Configured) {
+                        self.switch_on();
+                    }
                 }
             }
         }
@@ -181,11 +185,11 @@ impl Wire {
     }
 
     /// Gates 1 and 2 start as soon as there is a pool; they stay when it goes, to guard what is left.
-    fn switch_on(&mut self, wanted: bool) {
-        if !wanted || self.gates.is_some() {
+    fn switch_on(&mut self) {
+        if self.gates.is_some() {
             return;
         }
-        match start::start(&self.settings, &self.board, true) {
+        match start::start(&self.settings, &self.board, Pools::Configured) {
             Ok(Started { gates, proxy, off }) => {
                 self.gates = gates;
                 self.off = off;

@@ -183,8 +183,7 @@ fn engine(settings: &ProxySettings, worker: Rc<Worker>) -> auto::Builder<LocalEx
     engine
         .http1()
         .header_read_timeout(None)
-        .max_buf_size(head_bytes_max)
-        .pipeline_flush(true);
+        .max_buf_size(head_bytes_max);
     engine
         .http2()
         .max_concurrent_streams(settings.streams_max)

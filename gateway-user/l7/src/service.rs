@@ -15,6 +15,7 @@ use crate::exchange::{self, Payload};
 use crate::headers::strip_hop_by_hop;
 use crate::metrics::{ListenerCells, MethodLabel};
 use crate::refusal::Refusal;
+use crate::request::FRAMED_TWICE;
 use crate::upstream::Upstream;
 
 /// Status of a request whose client went away before the answer; counted, never sent.
@@ -91,6 +92,11 @@ async fn forward(
         .program
         .port(connection.local)
         .ok_or(Refusal::NoRoute)?;
+    if parts.headers.contains_key(header::TRANSFER_ENCODING)
+        && connection.tracker.head_has_content_length()
+    {
+        return Err(Refusal::Malformed(FRAMED_TWICE));
+    }
     exchange::complete_host(&mut parts);
     let settings = &state.program.settings;
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::sleep;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Ticker};
 use crate::metrics::{ListenerCells, Metrics, WorkerCells};
 use crate::program::Program;
 use crate::random::Random;
@@ -140,7 +140,7 @@ enum Scope {
 
 impl Worker {
     fn new(index: usize, metrics: Arc<Metrics>) -> Self {
-        let clock = Arc::new(Clock::new());
+        let clock = Arc::new(Clock::default());
         Self {
             index,
             cells: metrics.worker(index),
@@ -201,6 +201,7 @@ impl Worker {
 
 /// Enforces deadlines. Sleeps between rounds, so that no request arms a timer.
 async fn sweep(worker: Rc<Worker>) {
+    let ticker = Ticker::new();
     loop {
         let state = worker.state();
         let settings = &state.program.settings;
@@ -210,7 +211,7 @@ async fn sweep(worker: Rc<Worker>) {
             .min(settings.idle_timeout)
             .min(settings.upstream_idle_timeout);
         let interval = (shortest / SWEEPS_PER_DEADLINE).clamp(SWEEP_MIN, SWEEP_MAX);
-        worker.clock.tick();
+        ticker.tick(&worker.clock, interval);
         worker.connections.borrow().values().for_each(|open| {
             if open.tracker.is_expired(settings) {
                 worker.cells.connections_timed_out.increment();

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::Context;
+use gateway_control::publish::Content;
 use gateway_l4::OpenError;
 use gateway_l7::{Listen, Proxy};
 use prometheus_client::registry::Registry;
@@ -33,6 +34,23 @@ impl Settings {
     }
 }
 
+/// Whether there is something to announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pools {
+    None,
+    Configured,
+}
+
+impl Pools {
+    pub(super) fn of(content: &Content) -> Self {
+        if content.has_pools() {
+            Self::Configured
+        } else {
+            Self::None
+        }
+    }
+}
+
 /// The gates that run.
 pub(super) struct Started {
     pub(super) gates: Option<Gates>,
@@ -48,11 +66,15 @@ pub(super) struct Started {
 pub(super) fn start(
     settings: &Settings,
     board: &Arc<Board>,
-    has_pools: bool,
+    pools: Pools,
 ) -> anyhow::Result<Started> {
-    if !has_pools {
-        return alone(settings, board, "no address pool is configured".to_owned());
+    match pools {
+        Pools::None => alone(settings, board, "no address pool is configured".to_owned()),
+        Pools::Configured => together(settings, board),
     }
+}
+
+fn together(settings: &Settings, board: &Arc<Board>) -> anyhow::Result<Started> {
     match Gates::start(settings.gates.clone(), Arc::clone(board)) {
         Ok(gates) => match steered(settings, board, &gates) {
             Ok(proxy) => Ok(Started {

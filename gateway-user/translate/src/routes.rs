@@ -91,6 +91,9 @@ fn http(
         gateways,
         |id, hostnames| {
             let hosts = routing.http.entry(id.clone()).or_default();
+            let hostnames = hostnames
+                .into_iter()
+                .filter(|_| !compiled.entries.is_empty());
             for hostname in hostnames {
                 let entries = hosts.entry(hostname).or_default();
                 // Two parentRefs may mean the same listener.

@@ -133,7 +133,7 @@ fn read(text: &str) -> (Inputs, Settings) {
     (inputs, settings)
 }
 
-/// Leaves out what is empty, what is at its default, and the ranks that other tests hold.
+/// Leaves out what is empty or at its default and the ranks that other tests hold; writes names and conditions in a line.
 fn brief(value: Value) -> Value {
     let defaults = serde_json::to_value(gateway_ir::Snapshot::default()).expect("serializes");
     let keep = |name: &str, value: &Value| {
@@ -144,7 +144,7 @@ fn brief(value: Value) -> Value {
             Value::Object(fields) => fields.is_empty(),
             Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         };
-        name != "precedence" && !is_default && !is_empty
+        !["precedence", "generation"].contains(&name) && !is_default && !is_empty
     };
     prune(value, &keep)
 }
@@ -152,6 +152,9 @@ fn brief(value: Value) -> Value {
 fn prune(value: Value, keep: &dyn Fn(&str, &Value) -> bool) -> Value {
     match value {
         Value::Object(fields) => {
+            if let Some(line) = one_line(&fields) {
+                return Value::String(line);
+            }
             let fields = fields.into_iter().filter(|(name, value)| keep(name, value));
             let fields = fields.map(|(name, value)| (name, prune(value, keep)));
             Value::Object(fields.collect::<Map<_, _>>())
@@ -159,6 +162,40 @@ fn prune(value: Value, keep: &dyn Fn(&str, &Value) -> bool) -> Value {
         Value::Array(items) => Value::Array(items.into_iter().map(|it| prune(it, keep)).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
+}
+
+/// Writes what is small in one line: names, references, conditions, and which rule it came from.
+fn one_line(fields: &Map<String, Value>) -> Option<String> {
+    let text = |name: &str| fields.get(name).and_then(Value::as_str);
+    let nested = |name: &str| one_line(fields.get(name)?.as_object()?);
+    let number = |name: &str| fields.get(name).map(Value::to_string);
+    let suffix =
+        |before: &str, it: Option<String>| it.map(|it| format!("{before}{it}")).unwrap_or_default();
+    if let (2, Some(namespace), Some(name)) = (fields.len(), text("namespace"), text("name")) {
+        return Some(format!("{namespace}/{name}"));
+    }
+    if let (Some(gateway), Some(section)) = (nested("gateway"), text("section")) {
+        return Some(format!("{gateway}/{section}"));
+    }
+    if let (Some(_group), Some(namespace), Some(name)) =
+        (text("group"), text("namespace"), text("name"))
+    {
+        let section = suffix(" section ", text("sectionName").map(str::to_owned));
+        return Some(format!(
+            "{namespace}/{name}{section}{}",
+            suffix(" port ", number("port"))
+        ));
+    }
+    if let (Some(kind), Some(object)) = (text("kind"), nested("object")) {
+        return Some(format!("{kind} {object}"));
+    }
+    if let (Some(route), Some(index)) = (nested("route"), number("index")) {
+        let name = suffix(" ", text("name").map(str::to_owned));
+        return Some(format!("{route} rule {index}{name}"));
+    }
+    let (kind, status, reason) = (text("type")?, text("status")?, text("reason")?);
+    let message = suffix(": ", text("message").map(str::to_owned));
+    Some(format!("{kind} {status} {reason}{message}"))
 }
 
 fn difference(output: &Path, expected: &str, found: &str) -> String {
