@@ -3,56 +3,20 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tracing::{debug, trace};
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::ResponseBody;
 use crate::connection::Connection;
 use crate::exchange::{self, Payload};
 use crate::headers::strip_hop_by_hop;
-use crate::metrics::{ListenerCells, MethodLabel};
+use crate::in_flight::InFlight;
+use crate::metrics::MethodLabel;
 use crate::refusal::Refusal;
 use crate::request::FRAMED_TWICE;
-use crate::upstream::Upstream;
-
-/// Status of a request whose client went away before the answer; counted, never sent.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-/// A request that is being answered: counts it when it ends, however it ends.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    connection: Rc<Connection>,
-    listener: Option<Arc<ListenerCells>>,
-    method: MethodLabel,
-    status: StatusCode,
-    started: Instant,
-}
-
-impl InFlight {
-    fn new(connection: Rc<Connection>, method: MethodLabel) -> Self {
-        connection.tracker.request_started();
-        Self {
-            connection,
-            listener: None,
-            method,
-            status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or_default(),
-            started: Instant::now(),
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.connection.tracker.request_finished();
-        match &self.listener {
-            Some(cells) => cells.record(self.method, self.status, self.started.elapsed()),
-            None => self.connection.worker.cells.requests_unrouted.increment(),
-        }
-    }
-}
+use crate::upstream::{Answer, RequestBody, Upstream};
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -80,10 +44,7 @@ pub(crate) async fn answer(
     })
 }
 
-async fn forward(
-    in_flight: &mut InFlight,
-    request: Request<Incoming>,
-) -> Result<crate::upstream::Answer, Refusal> {
+async fn forward(in_flight: &mut InFlight, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let connection = Rc::clone(&in_flight.connection);
     let worker = &connection.worker;
     let state = worker.state();

@@ -1,5 +1,6 @@
 //! Sends requests to endpoints: chooses one, takes or makes a connection, tries again where that is safe.
 
+mod body;
 mod endpoint;
 mod link;
 
@@ -8,12 +9,12 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::body::RequestBody;
 use crate::exchange::is_idempotent;
 use crate::metrics::WorkerCells;
 use crate::random::Random;
 use crate::refusal::Refusal;
 
+pub(crate) use body::RequestBody;
 pub(crate) use endpoint::{Endpoints, Lease};
 use link::{ConnectError, connect};
 
@@ -81,6 +82,10 @@ impl Upstream<'_> {
     }
 
     fn protocol_error(&self, error: &hyper::Error) -> Refusal {
+        if error.is_user() {
+            // The body that was being sent on is the client's.
+            return Refusal::Malformed("the request body broke off\n");
+        }
         self.cells.upstream_protocol_errors.increment();
         tracing::debug!(%error, "an endpoint did not answer");
         Refusal::UpstreamProtocol

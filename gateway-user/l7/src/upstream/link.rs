@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::body::RequestBody;
+use super::body::RequestBody;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
