@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use crate::executor::spawn_guarded;
 use crate::serve::{Accepted, serve};
 use crate::tracker::Tracker;
-use crate::worker::{OpenConnection, Worker};
+use crate::worker::{Slot, Worker};
 
 /// Pause after an error that would come again at once (no descriptors, no memory).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -92,40 +92,8 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         peer,
         local,
         tracker,
+        slot,
     };
     let serving = serve(Rc::clone(worker), accepted);
-    spawn_guarded(Rc::clone(worker), async move {
-        let _slot = slot;
-        serving.await;
-    });
-}
-
-/// A connection's place in the worker's list, for as long as the connection lives.
-struct Slot {
-    worker: Rc<Worker>,
-    key: u64,
-}
-
-impl Slot {
-    fn take(worker: &Rc<Worker>, local: SocketAddr, tracker: &Arc<Tracker>) -> Self {
-        let key = worker.next_connection.get();
-        worker.next_connection.set(key + 1);
-        let tracked = OpenConnection {
-            local,
-            tracker: Arc::clone(tracker),
-        };
-        worker.connections.borrow_mut().insert(key, tracked);
-        Self {
-            worker: Rc::clone(worker),
-            key,
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(&self.key);
-        self.worker.cells.connections_closed.increment();
-        self.worker.connection_ended.notify_one();
-    }
+    spawn_guarded(Rc::clone(worker), serving);
 }

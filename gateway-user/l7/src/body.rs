@@ -14,7 +14,8 @@ use crate::upstream::Lease;
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     content: Content,
-    _in_flight: InFlight,
+    /// None: somebody else keeps it.
+    _in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -32,7 +33,15 @@ impl ResponseBody {
     pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
         Self {
             content: Content::Text(Some(text)),
-            _in_flight: in_flight,
+            _in_flight: Some(in_flight),
+        }
+    }
+
+    /// No body: what follows on the connection is not HTTP.
+    pub(crate) fn switched() -> Self {
+        Self {
+            content: Content::Text(None),
+            _in_flight: None,
         }
     }
 
@@ -44,7 +53,7 @@ impl ResponseBody {
         }
         Self {
             content: Content::Upstream { incoming, lease },
-            _in_flight: in_flight,
+            _in_flight: Some(in_flight),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::exchange::Client;
 use crate::tracker::Tracker;
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 
 /// What the requests of a connection share.
 #[derive(Debug)]
@@ -16,4 +16,6 @@ pub(crate) struct Connection {
     /// Where the client connected to: names the port.
     pub(crate) local: SocketAddr,
     pub(crate) client: Client,
+    /// The connection counts as open until its last request is done, even after the engine has let go of it.
+    pub(crate) _slot: Slot,
 }

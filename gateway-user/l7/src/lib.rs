@@ -28,6 +28,7 @@ mod serve;
 mod service;
 mod sockets;
 mod tracker;
+mod tunnel;
 mod upstream;
 mod worker;
 mod worker_thread;

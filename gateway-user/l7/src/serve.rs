@@ -22,7 +22,7 @@ use crate::executor::LocalExecutor;
 use crate::headers::Forwarded;
 use crate::service::answer;
 use crate::tracker::{Signal, Tracked, Tracker};
-use crate::worker::Worker;
+use crate::worker::{Slot, Worker};
 
 /// hyper's own limit of a request target; the buffer must hold one for a 414 to be told from a 431.
 const TARGET_BYTES_MAX: usize = 64 * 1024;
@@ -41,6 +41,7 @@ pub(crate) struct Accepted {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) tracker: Arc<Tracker>,
+    pub(crate) slot: Slot,
 }
 
 /// Serves a connection until it ends.
@@ -50,6 +51,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         peer,
         local,
         tracker,
+        slot,
     } = accepted;
     let Some((protocol, settings)) = terms(&worker, local) else {
         return;
@@ -65,6 +67,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 tracker,
                 local,
                 client,
+                _slot: slot,
             };
             serve_http(connection, stream, &settings).await;
         }
@@ -85,6 +88,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 tracker,
                 local,
                 client,
+                _slot: slot,
             };
             serve_http(connection, stream, &settings).await;
         }
@@ -148,7 +152,7 @@ where
     let io = TokioIo::new(Tracked::new(stream, Arc::clone(&tracker)));
     let engine = engine(settings, Rc::clone(&connection.worker));
     let service = service_fn(move |request| answer(Rc::clone(&connection), request));
-    let mut serving = pin!(engine.serve_connection(io, service));
+    let mut serving = pin!(engine.serve_connection_with_upgrades(io, service));
     let mut obeyed = Signal::Run;
     let ended = poll_fn(|cx| {
         let signal = tracker.poll_signal(cx);

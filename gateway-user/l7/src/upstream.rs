@@ -16,6 +16,7 @@ use crate::refusal::Refusal;
 
 pub(crate) use body::RequestBody;
 pub(crate) use endpoint::{Endpoints, Lease};
+pub(crate) use link::Purpose;
 use link::{ConnectError, connect};
 
 /// Endpoints that a request is tried on before it is refused.
@@ -28,6 +29,7 @@ pub(crate) struct Upstream<'a> {
     pub(crate) random: &'a Random,
     pub(crate) cells: &'a WorkerCells,
     pub(crate) settings: &'a ProxySettings,
+    pub(crate) purpose: Purpose,
 }
 
 /// An endpoint's answer, and the connection that the rest of it comes from.
@@ -45,7 +47,11 @@ impl Upstream<'_> {
         let mut tried = Vec::new();
         let mut refusal = Refusal::NoEndpoint;
         while let Some(endpoint) = self.endpoints.choose(backend, &tried, self.random) {
-            if let Some(mut lease) = endpoint.take_idle() {
+            let idle = match self.purpose {
+                Purpose::Requests => endpoint.take_idle(),
+                Purpose::Upgrade => None,
+            };
+            if let Some(mut lease) = idle {
                 let again = copy_if_repeatable(&request);
                 match lease.send(request).await {
                     Ok(response) => return Ok((response, lease)),
@@ -59,7 +65,13 @@ impl Upstream<'_> {
                     }
                 }
             }
-            match connect(endpoint.address(), self.settings.connect_timeout).await {
+            match connect(
+                endpoint.address(),
+                self.settings.connect_timeout,
+                self.purpose,
+            )
+            .await
+            {
                 Ok(link) => {
                     self.cells.upstream_opened.increment();
                     let mut lease = Lease::new(link, &endpoint);

@@ -108,3 +108,34 @@ impl Worker {
         }
     }
 }
+
+/// A connection's place in the worker's list, for as long as the connection lives.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    worker: Rc<Worker>,
+    key: u64,
+}
+
+impl Slot {
+    pub(crate) fn take(worker: &Rc<Worker>, local: SocketAddr, tracker: &Arc<Tracker>) -> Self {
+        let key = worker.next_connection.get();
+        worker.next_connection.set(key + 1);
+        let tracked = OpenConnection {
+            local,
+            tracker: Arc::clone(tracker),
+        };
+        worker.connections.borrow_mut().insert(key, tracked);
+        Self {
+            worker: Rc::clone(worker),
+            key,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.key);
+        self.worker.cells.connections_closed.increment();
+        self.worker.connection_ended.notify_one();
+    }
+}
