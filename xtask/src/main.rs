@@ -90,7 +90,7 @@ fn main() -> ExitCode {
 fn perform(command: Command) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match command {
-        Command::Setup => setup::run(&workspace).map(drop),
+        Command::Setup => setup::require(&workspace).map(drop),
         Command::Build => build::release(&workspace),
         Command::Demo { keep } => {
             let ending = if keep {
@@ -116,7 +116,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {
-            let tools = setup::run(&workspace)?;
+            let tools = setup::require(&workspace)?;
             let object = ebpf::build(&workspace, &tools, &features)?;
             println!("{}", object.display());
             Ok(())
