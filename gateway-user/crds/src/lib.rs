@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks.
+//!
+//! Types only: what a field means for the data planes is decided by `gateway-translate`.
+
+#![forbid(unsafe_code)]
+
+pub mod sanmon_config;
+#[rustfmt::skip]
+pub mod tcproutes;
+#[rustfmt::skip]
+pub mod udproutes;
+
+pub use sanmon_config::{
+    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+};

@@ -1,1 +1,95 @@
-//! Placeholder.
+//! Gateway API objects in, snapshot and conditions out.
+//!
+//! [`translate`] is pure and total: it never fails, reads no clock, file or network, and gives the same outcome for the
+//! same objects on every node. One walk makes the snapshot and the conditions of every object, so that what status
+//! says is what the data planes do. An object that can not be served affects itself only.
+
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod attach;
+mod backend;
+mod config;
+mod conflict;
+mod conv;
+mod gateway_status;
+mod http_route;
+pub mod inputs;
+pub mod kinds;
+mod l4_route;
+mod listener;
+mod model;
+pub mod object;
+mod routes;
+mod selector;
+pub mod status;
+mod vips;
+
+use std::net::IpAddr;
+
+use gateway_ir::Snapshot;
+use serde::Serialize;
+
+use crate::conv::grant::Grants;
+
+pub use inputs::Inputs;
+pub use object::{Object, ObjectError};
+pub use status::{
+    Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey, ObjectStatus,
+    ParentReference, ParentStatus, Reason,
+};
+
+/// What translation knows beside the objects.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The controller name that our GatewayClasses carry.
+    pub controller_name: String,
+    /// The addresses of this machine's interfaces: no pool may hold one of them.
+    pub own_addresses: Vec<IpAddr>,
+    /// Whether addresses are announced.
+    pub announce: Announce,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            controller_name: "sanmon.dev/gateway-controller".to_owned(),
+            own_addresses: Vec::new(),
+            announce: Announce::On,
+        }
+    }
+}
+
+/// Whether gates 1 and 2 run on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announce {
+    /// Gateways get addresses from the pools.
+    On,
+    /// Gate 3 alone serves, on addresses that the machine has already; says why in one sentence.
+    Off(String),
+}
+
+/// What translation makes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What the data planes run.
+    pub snapshot: Snapshot,
+    /// What became of each object that is ours, sorted by kind and name.
+    pub statuses: Vec<ObjectStatus>,
+}
+
+/// Translates all objects.
+pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
+    let config = config::read(inputs, settings);
+    let grants = Grants::new(inputs);
+    let mut gateways = listener::gateways(inputs, &config, &grants);
+    vips::assign(inputs, &config, settings, &mut gateways);
+    conflict::find(&mut gateways);
+    let mut routing = routes::attach_all(inputs, &grants, &mut gateways);
+    let snapshot = assemble::snapshot(&config, &gateways, &routing);
+    let mut statuses = gateway_status::statuses(&gateways, &config.addressing, settings);
+    statuses.append(&mut routing.statuses);
+    statuses.extend(config.statuses);
+    statuses.sort_by(|a, b| a.object.cmp(&b.object));
+    Outcome { snapshot, statuses }
+}

@@ -1,0 +1,127 @@
+//! `SanmonConfig`: the operator's settings, in a file or in the cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of Sanmon for the whole cluster, named by `GatewayClass.spec.parametersRef`; the one called `default` is used by classes that name none.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sanmon.dev",
+    version = "v1alpha1",
+    kind = "SanmonConfig",
+    plural = "sanmonconfigs",
+    category = "sanmon",
+    status = "SanmonConfigStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    doc = "Settings of Sanmon for the whole cluster: address pools, interfaces, datapath and proxy.",
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct SanmonConfigSpec {
+    /// The addresses that Gateways get. Pools must not overlap each other or an address of a node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address_pools: Vec<AddressPool>,
+    /// The interfaces that gates 1 and 2 run on; default: those whose subnet holds a pool address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
+    /// How packets are steered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datapath: Option<Datapath>,
+    /// Deadlines and limits of the HTTP proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+}
+
+/// A named set of addresses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressPool {
+    /// The name, unique over all SanmonConfigs in use.
+    pub name: String,
+    /// CIDRs (`192.0.2.0/28`), ranges (`192.0.2.10-192.0.2.20`) or single addresses, IPv4 and IPv6.
+    pub addresses: Vec<String>,
+    /// Whether Gateways that ask for no address get one from here; default: true. If false, only those that ask for one of its addresses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_assign: Option<bool>,
+    /// The interfaces that the addresses are announced on; default: those whose subnet holds the address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
+    /// The namespaces, by label, whose Gateways may use the pool; default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<LabelSelector>,
+}
+
+/// How packets are steered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Datapath {
+    /// The hook; default: auto.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+/// Which hook steers packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Native XDP where the driver has it and it works, tc otherwise.
+    #[default]
+    Auto,
+    /// Native XDP or nothing.
+    Native,
+    /// tc ingress and egress.
+    Tc,
+}
+
+/// Deadlines and limits of the HTTP proxy. Durations are Gateway API durations (`500ms`, `10s`, `1m30s`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxy {
+    /// From accept to the end of the TLS handshake; default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_handshake_timeout: Option<String>,
+    /// From the first byte of a request head, or accept, to its end; default: 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_timeout: Option<String>,
+    /// How long a client connection may be idle between requests; default: 75s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<String>,
+    /// How long a connection attempt to an endpoint may take; default: 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<String>,
+    /// How long an idle connection to an endpoint is kept; default: 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_idle_timeout: Option<String>,
+    /// How long requests in flight may take to end when the process drains; default: 30s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<String>,
+    /// The largest request head in bytes; default: 32768.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub header_bytes_max: Option<u32>,
+    /// The longest request target in bytes; default: 8192.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 64, max = 1_048_576))]
+    pub path_bytes_max: Option<u32>,
+    /// Concurrent streams of an HTTP/2 connection; default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub streams_max: Option<u32>,
+    /// Client connections per worker; default: 50000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub connections_max: Option<u32>,
+}
+
+/// What became of the settings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SanmonConfigStatus {
+    /// `Accepted`, false if a pool or a value was refused; the message names each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

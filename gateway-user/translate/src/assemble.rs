@@ -1,0 +1,170 @@
+//! The snapshot out of Gateways, their addresses and what the routes bring to their listeners.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use gateway_ir::{
+    HostProgram, HttpPort, Listener, ListenerId, ObjectName, PortProtocol, Protocol, Service,
+    ServiceTarget, Snapshot, Vip,
+};
+
+use crate::config::Config;
+use crate::l4_route::{self, Family};
+use crate::listener::{Addresses, GatewayState, ListenerState};
+use crate::model::ListenerProtocol;
+use crate::routes::Routing;
+
+pub(crate) fn snapshot(
+    config: &Config,
+    gateways: &BTreeMap<ObjectName, GatewayState>,
+    routing: &Routing,
+) -> Snapshot {
+    let accepted = gateways.values().filter(|it| it.refused.is_none());
+    let mut vips: Vec<Vip> = accepted.flat_map(|it| it.vips().iter().cloned()).collect();
+    vips.sort();
+    let mut pools: Vec<_> = config.pools.iter().map(|it| it.pool.clone()).collect();
+    pools.sort();
+    Snapshot {
+        vips,
+        pools,
+        services: services(gateways, routing),
+        http: http_ports(gateways, routing),
+        datapath: config.datapath.clone(),
+        proxy: config.proxy.clone(),
+    }
+}
+
+impl GatewayState {
+    fn vips(&self) -> &[Vip] {
+        match &self.addresses {
+            Addresses::Vips(vips) => vips,
+            Addresses::None | Addresses::Local(_) => &[],
+        }
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &ListenerState> {
+        self.listeners.iter().filter(|it| self.serves(it))
+    }
+}
+
+fn services(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) -> Vec<Service> {
+    // Several HTTP listeners share a port: one frontend, labelled with the first of them.
+    let mut services: BTreeMap<(IpAddr, u16, Protocol), Service> = BTreeMap::new();
+    for gateway in gateways.values() {
+        for listener in gateway.serving() {
+            for vip in gateway.vips() {
+                if let Some(service) = service(vip, listener, routing) {
+                    let key = (service.vip, service.port, service.protocol);
+                    services.entry(key).or_insert(service);
+                }
+            }
+        }
+    }
+    services.into_values().collect()
+}
+
+fn service(vip: &Vip, listener: &ListenerState, routing: &Routing) -> Option<Service> {
+    let (port, _hostname) = listener.place()?;
+    let protocol = match listener.model.protocol {
+        ListenerProtocol::Udp => Protocol::Udp,
+        ListenerProtocol::Tcp | ListenerProtocol::Http | ListenerProtocol::Https => Protocol::Tcp,
+        ListenerProtocol::Unsupported(_) => return None,
+    };
+    let is_l4 = matches!(
+        listener.model.protocol,
+        ListenerProtocol::Tcp | ListenerProtocol::Udp
+    );
+    Some(Service {
+        vip: vip.address,
+        port,
+        protocol,
+        listener: listener.id.clone(),
+        target: if is_l4 {
+            let shares = routing.l4.get(&listener.id).map(|it| it.shares.as_slice());
+            let family = if vip.address.is_ipv4() {
+                Family::V4
+            } else {
+                Family::V6
+            };
+            l4_route::target(shares.unwrap_or_default(), family)
+        } else {
+            ServiceTarget::Proxy
+        },
+    })
+}
+
+fn http_ports(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) -> Vec<HttpPort> {
+    let mut listeners: BTreeMap<ListenerId, (PortProtocol, Listener)> = BTreeMap::new();
+    let mut sockets: BTreeMap<(u16, Option<IpAddr>), Vec<ListenerId>> = BTreeMap::new();
+    for gateway in gateways.values() {
+        for state in gateway.serving() {
+            let Some((protocol, listener)) = compile(state, routing) else {
+                continue;
+            };
+            listeners.insert(state.id.clone(), (protocol, listener));
+            let ports = state.place().map(|(port, _)| port);
+            for (port, address) in ports.into_iter().flat_map(|port| gateway.sockets(port)) {
+                sockets
+                    .entry((port, address))
+                    .or_default()
+                    .push(state.id.clone());
+            }
+        }
+    }
+    // Addresses with the same listeners are one port.
+    let mut ports: BTreeMap<(u16, Vec<ListenerId>), Vec<IpAddr>> = BTreeMap::new();
+    for ((port, address), ids) in sockets {
+        ports.entry((port, ids)).or_default().extend(address);
+    }
+    let ports = ports.into_iter().filter_map(|((port, ids), addresses)| {
+        let members = ids.iter().filter_map(|id| listeners.get(id));
+        let (protocols, mut members): (Vec<PortProtocol>, Vec<Listener>) = members.cloned().unzip();
+        members.sort_by(|a, b| {
+            let specificity = b.hostname.specificity().cmp(&a.hostname.specificity());
+            specificity.then_with(|| a.id.cmp(&b.id))
+        });
+        Some(HttpPort {
+            addresses,
+            port,
+            protocol: *protocols.first()?,
+            listeners: members,
+        })
+    });
+    let mut ports: Vec<HttpPort> = ports.collect();
+    ports.sort_by(|a, b| (&a.addresses, a.port).cmp(&(&b.addresses, b.port)));
+    ports
+}
+
+impl GatewayState {
+    /// What gate 3 listens on for a port of the Gateway; no address: all of the machine.
+    fn sockets(&self, port: u16) -> Vec<(u16, Option<IpAddr>)> {
+        match &self.addresses {
+            Addresses::None => Vec::new(),
+            Addresses::Local(addresses) if addresses.is_empty() => vec![(port, None)],
+            Addresses::Local(addresses) => addresses.iter().map(|it| (port, Some(*it))).collect(),
+            Addresses::Vips(vips) => vips.iter().map(|vip| (port, Some(vip.address))).collect(),
+        }
+    }
+}
+
+fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Listener)> {
+    let protocol = match state.model.protocol {
+        ListenerProtocol::Http => PortProtocol::Http,
+        ListenerProtocol::Https => PortProtocol::Https,
+        ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Unsupported(_) => {
+            return None;
+        }
+    };
+    let (_port, hostname) = state.place()?;
+    let hosts = routing.http.get(&state.id).into_iter().flatten();
+    let listener = Listener {
+        id: state.id.clone(),
+        hostname: hostname.clone(),
+        certificates: state.certificates.iter().map(Arc::clone).collect(),
+        hosts: hosts
+            .map(|(host, entries)| (host.clone(), Arc::new(HostProgram::new(entries.clone()))))
+            .collect(),
+    };
+    Some((protocol, listener))
+}

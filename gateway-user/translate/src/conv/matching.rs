@@ -1,0 +1,145 @@
+//! Matches of HTTPRoutes.
+
+use gateway_api::experimental::httproutes::{
+    HttpRouteRulesMatches, HttpRouteRulesMatchesHeaders,
+    HttpRouteRulesMatchesHeadersType as HeaderType, HttpRouteRulesMatchesMethod as ApiMethod,
+    HttpRouteRulesMatchesPath, HttpRouteRulesMatchesPathType as PathType,
+    HttpRouteRulesMatchesQueryParams, HttpRouteRulesMatchesQueryParamsType as QueryType,
+};
+use gateway_ir::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
+use http::Method;
+use regex::Regex;
+
+use super::filter::header_name;
+
+/// The longest path that the API takes, in bytes.
+const PATH_BYTES_MAX: usize = 1024;
+
+/// Reads a match, or says what is wrong with it.
+pub(crate) fn matching(matching: &HttpRouteRulesMatches) -> Result<Match, String> {
+    let mut headers: Vec<HeaderMatch> = Vec::new();
+    for it in matching.headers.iter().flatten() {
+        let read = header(it)?;
+        // Gateway API: of equal names (in any case) only the first counts.
+        if !headers.iter().any(|header| header.name == read.name) {
+            headers.push(read);
+        }
+    }
+    let mut query: Vec<QueryMatch> = Vec::new();
+    for it in matching.query_params.iter().flatten() {
+        let read = query_param(it)?;
+        if !query.iter().any(|param| param.name == read.name) {
+            query.push(read);
+        }
+    }
+    Ok(Match {
+        path: path(matching.path.as_ref())?,
+        method: matching.method.as_ref().map(method),
+        headers,
+        query,
+    })
+}
+
+fn path(path: Option<&HttpRouteRulesMatchesPath>) -> Result<PathMatch, String> {
+    let kind = path.and_then(|it| it.r#type.as_ref());
+    let value = path.and_then(|it| it.value.as_deref()).unwrap_or("/");
+    match kind {
+        Some(PathType::Exact) => plain_path(value).map(|path| PathMatch::Exact(path.to_owned())),
+        None | Some(PathType::PathPrefix) => {
+            let path = plain_path(value)?;
+            // Gateway API: `/abc/` and `/abc` are the same prefix.
+            Ok(PathMatch::Prefix(
+                path.strip_suffix('/').unwrap_or(path).to_owned(),
+            ))
+        }
+        Some(PathType::RegularExpression) => Ok(PathMatch::Regex(pattern(value)?)),
+    }
+}
+
+/// The checks of the CRD's validation rules on `HTTPPathMatch`.
+fn plain_path(path: &str) -> Result<&str, String> {
+    if !path.starts_with('/') {
+        return Err(format!("path {path:?} does not start with /"));
+    }
+    if path.len() > PATH_BYTES_MAX {
+        return Err(format!("a path is longer than {PATH_BYTES_MAX} bytes"));
+    }
+    let forbidden = ["//", "/./", "/../", "%2f", "%2F", "#"];
+    let forbidden = forbidden.into_iter().find(|part| path.contains(part));
+    let ending = ["/..", "/."].into_iter().find(|end| path.ends_with(end));
+    if let Some(part) = forbidden.or(ending) {
+        return Err(format!("path {path:?} contains {part:?}"));
+    }
+    if !is_pchar(path.as_bytes()) {
+        return Err(format!(
+            "path {path:?} has characters that must be percent-encoded"
+        ));
+    }
+    Ok(path)
+}
+
+/// RFC 3986 §3.3: unreserved and sub-delims, `:`, `@`, `/`, or a percent sign with two hexadecimal digits.
+fn is_pchar(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    loop {
+        rest = match rest {
+            [] => return true,
+            [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => tail,
+            [byte, tail @ ..]
+                if byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(byte) =>
+            {
+                tail
+            }
+            [_, ..] => return false,
+        };
+    }
+}
+
+/// Checks that a regular expression compiles as the whole-value match that it will be.
+fn pattern(regex: &str) -> Result<String, String> {
+    match Regex::new(&format!("^(?:{regex})$")) {
+        Ok(_compiles) => Ok(regex.to_owned()),
+        Err(_invalid) => Err(format!(
+            "{regex:?} is not a regular expression that is served"
+        )),
+    }
+}
+
+fn header(header: &HttpRouteRulesMatchesHeaders) -> Result<HeaderMatch, String> {
+    let value = &header.value;
+    Ok(HeaderMatch {
+        name: header_name(&header.name)?,
+        value: match header.r#type {
+            None | Some(HeaderType::Exact) => ValueMatch::Exact(value.clone()),
+            Some(HeaderType::RegularExpression) => ValueMatch::Regex(pattern(value)?),
+        },
+    })
+}
+
+fn query_param(param: &HttpRouteRulesMatchesQueryParams) -> Result<QueryMatch, String> {
+    if param.name.is_empty() {
+        return Err("a query parameter has no name".to_owned());
+    }
+    let value = &param.value;
+    Ok(QueryMatch {
+        name: param.name.clone(),
+        value: match param.r#type {
+            None | Some(QueryType::Exact) => ValueMatch::Exact(value.clone()),
+            Some(QueryType::RegularExpression) => ValueMatch::Regex(pattern(value)?),
+        },
+    })
+}
+
+fn method(method: &ApiMethod) -> Method {
+    match method {
+        ApiMethod::Get => Method::GET,
+        ApiMethod::Head => Method::HEAD,
+        ApiMethod::Post => Method::POST,
+        ApiMethod::Put => Method::PUT,
+        ApiMethod::Delete => Method::DELETE,
+        ApiMethod::Connect => Method::CONNECT,
+        ApiMethod::Options => Method::OPTIONS,
+        ApiMethod::Trace => Method::TRACE,
+        ApiMethod::Patch => Method::PATCH,
+    }
+}

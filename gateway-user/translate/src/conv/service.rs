@@ -1,0 +1,154 @@
+//! Services and EndpointSlices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use gateway_ir::{Endpoint, EndpointSet, NodeName, ObjectName};
+use k8s_openapi::api::core::v1::ServicePort;
+use k8s_openapi::api::discovery::v1::EndpointPort;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::inputs::Inputs;
+use crate::kinds::{EndpointSlice, Service};
+
+/// The label that ties an EndpointSlice to its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The EndpointSlices, by Service.
+#[derive(Debug, Default)]
+pub(crate) struct Slices<'a> {
+    by_service: BTreeMap<ObjectName, Vec<&'a EndpointSlice>>,
+}
+
+impl<'a> Slices<'a> {
+    pub(crate) fn new(inputs: &'a Inputs) -> Self {
+        let mut by_service: BTreeMap<ObjectName, Vec<&EndpointSlice>> = BTreeMap::new();
+        for (name, slice) in &inputs.endpoint_slices {
+            let labels = slice.metadata.labels.as_ref();
+            if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
+                let service = ObjectName::new(&name.namespace, service);
+                by_service.entry(service).or_default().push(slice);
+            }
+        }
+        Self { by_service }
+    }
+
+    /// The endpoints behind a Service's port that may get new requests: those of all its slices, each once.
+    pub(crate) fn endpoints(&self, service: &ObjectName, port: &Port) -> EndpointSet {
+        let slices = self.by_service.get(service).into_iter().flatten();
+        let found: BTreeSet<Endpoint> = slices.flat_map(|it| ready_endpoints(it, port)).collect();
+        let mut seen = BTreeSet::new();
+        EndpointSet {
+            // The same address with and without a node (a slice being rewritten) is one endpoint; the set's order
+            // puts the one without a node first, so the last one wins.
+            endpoints: found
+                .into_iter()
+                .rev()
+                .filter(|endpoint| seen.insert(endpoint.address))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect(),
+        }
+    }
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug)]
+pub(crate) struct Port {
+    name: String,
+    /// `TCP` or `UDP`.
+    pub(crate) protocol: String,
+    pub(crate) app_protocol: Option<String>,
+    target: Option<u16>,
+}
+
+/// What a Service leads to.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    Port(Port),
+    /// No port of that number and protocol family.
+    NoPort,
+    /// `type: ExternalName`: a name, not endpoints.
+    ExternalName,
+}
+
+/// Finds a port of a Service; `protocol` decides between a TCP and a UDP port of the same number.
+pub(crate) fn port(service: &Service, number: u16, protocol: &str) -> Lookup {
+    let spec = service.spec.as_ref();
+    if spec.and_then(|spec| spec.type_.as_deref()) == Some("ExternalName") {
+        return Lookup::ExternalName;
+    }
+    let ports = spec
+        .and_then(|spec| spec.ports.as_deref())
+        .unwrap_or_default();
+    let same = ports
+        .iter()
+        .filter(|port| port.port == i32::from(number))
+        .map(read_port);
+    let same: Vec<Port> = same.collect();
+    let fitting = same.iter().find(|port| port.protocol == protocol);
+    match fitting.or(same.first()) {
+        Some(port) => Lookup::Port(port.clone()),
+        None => Lookup::NoPort,
+    }
+}
+
+fn read_port(port: &ServicePort) -> Port {
+    Port {
+        name: port.name.clone().unwrap_or_default(),
+        protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
+        app_protocol: port.app_protocol.clone(),
+        target: match &port.target_port {
+            Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
+            Some(IntOrString::String(_)) => None,
+            None => u16::try_from(port.port).ok(),
+        },
+    }
+}
+
+fn ready_endpoints(slice: &EndpointSlice, port: &Port) -> Vec<Endpoint> {
+    let Some(target) = target_port(slice, port) else {
+        return Vec::new();
+    };
+    let ready = slice.endpoints.iter().filter(|endpoint| {
+        // An endpoint that is not ready may still serve while it terminates, but gets nothing new.
+        let conditions = endpoint.conditions.as_ref();
+        conditions.and_then(|it| it.ready).unwrap_or(true)
+    });
+    let addresses = ready.filter_map(|endpoint| {
+        // The addresses of an endpoint are all the same pod's: the first one stands for it.
+        let address = endpoint.addresses.first()?.parse::<IpAddr>().ok()?;
+        Some(Endpoint {
+            address: SocketAddr::new(address, target),
+            node: endpoint.node_name.clone().map(NodeName),
+        })
+    });
+    addresses.collect()
+}
+
+/// The slice's port for a Service's port: the one of the same name; failing that, unnamed ports match: the one with
+/// the Service's target port, or the only one.
+fn target_port(slice: &EndpointSlice, port: &Port) -> Option<u16> {
+    let ports = slice.ports.as_deref().unwrap_or_default();
+    let fits = |it: &&EndpointPort| {
+        it.protocol.as_deref().unwrap_or("TCP") == port.protocol && it.port.is_some()
+    };
+    let name = |it: &EndpointPort| it.name.clone().unwrap_or_default();
+    let number = |it: &EndpointPort| it.port.and_then(|number| u16::try_from(number).ok());
+    let same_name = ports.iter().filter(fits).find(|it| name(it) == port.name);
+    if let Some(found) = same_name {
+        return number(found);
+    }
+    let unnamed: Vec<u16> = ports
+        .iter()
+        .filter(fits)
+        .filter(|it| name(it).is_empty())
+        .filter_map(number)
+        .collect();
+    let target = unnamed.iter().find(|number| Some(**number) == port.target);
+    match (target, unnamed.as_slice()) {
+        (Some(found), _) | (None, [found]) => Some(*found),
+        (None, _) => None,
+    }
+}

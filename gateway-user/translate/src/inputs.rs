@@ -1,0 +1,65 @@
+//! The objects that are translated, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway_ir::ObjectName;
+
+use crate::kinds::{
+    ConfigMap, EndpointSlice, Gateway, GatewayClass, HttpRoute, Namespace, Node, ReferenceGrant,
+    SanmonConfig, Secret, Service, TcpRoute, UdpRoute,
+};
+use crate::object::Object;
+
+/// Everything that is read, from files or from the API server.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// GatewayClasses, ours and others.
+    pub gateway_classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
+    /// Gateways of any class.
+    pub gateways: BTreeMap<ObjectName, Arc<Gateway>>,
+    /// HTTPRoutes.
+    pub http_routes: BTreeMap<ObjectName, Arc<HttpRoute>>,
+    /// TCPRoutes.
+    pub tcp_routes: BTreeMap<ObjectName, Arc<TcpRoute>>,
+    /// UDPRoutes.
+    pub udp_routes: BTreeMap<ObjectName, Arc<UdpRoute>>,
+    /// ReferenceGrants.
+    pub reference_grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
+    /// Services.
+    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    /// EndpointSlices; found by their label `kubernetes.io/service-name`.
+    pub endpoint_slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
+    /// Secrets.
+    pub secrets: BTreeMap<ObjectName, Arc<Secret>>,
+    /// ConfigMaps.
+    pub config_maps: BTreeMap<ObjectName, Arc<ConfigMap>>,
+    /// Namespaces, for their labels.
+    pub namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
+    /// Nodes, for their addresses.
+    pub nodes: BTreeMap<ObjectName, Arc<Node>>,
+    /// SanmonConfigs.
+    pub sanmon_configs: BTreeMap<ObjectName, Arc<SanmonConfig>>,
+}
+
+impl Inputs {
+    /// Adds an object, in place of one of the same kind and name.
+    pub fn insert(&mut self, object: Object) {
+        let name = object.key().name;
+        match object {
+            Object::GatewayClass(it) => drop(self.gateway_classes.insert(name, it)),
+            Object::Gateway(it) => drop(self.gateways.insert(name, it)),
+            Object::HttpRoute(it) => drop(self.http_routes.insert(name, it)),
+            Object::TcpRoute(it) => drop(self.tcp_routes.insert(name, it)),
+            Object::UdpRoute(it) => drop(self.udp_routes.insert(name, it)),
+            Object::ReferenceGrant(it) => drop(self.reference_grants.insert(name, it)),
+            Object::Service(it) => drop(self.services.insert(name, it)),
+            Object::EndpointSlice(it) => drop(self.endpoint_slices.insert(name, it)),
+            Object::Secret(it) => drop(self.secrets.insert(name, it)),
+            Object::ConfigMap(it) => drop(self.config_maps.insert(name, it)),
+            Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
+            Object::Node(it) => drop(self.nodes.insert(name, it)),
+            Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The Kubernetes types of the objects that are read.
+//!
+//! The experimental channel's types are a superset: they read standard objects too.
+
+pub use gateway_api::experimental::gatewayclasses::GatewayClass;
+pub use gateway_api::experimental::gateways::Gateway;
+pub use gateway_api::experimental::httproutes::HttpRoute;
+pub use gateway_api::experimental::referencegrants::ReferenceGrant;
+pub use gateway_crds::SanmonConfig;
+pub use gateway_crds::tcproutes::TcpRoute;
+pub use gateway_crds::udproutes::UdpRoute;
+pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret, Service};
+pub use k8s_openapi::api::discovery::v1::EndpointSlice;

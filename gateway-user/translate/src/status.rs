@@ -1,0 +1,372 @@
+//! What became of the objects, in the words of the specification.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use gateway_ir::ObjectName;
+use serde::{Serialize, Serializer};
+
+/// A kind of object that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// sanmon.dev
+    SanmonConfig,
+    /// gateway.networking.k8s.io
+    GatewayClass,
+    /// gateway.networking.k8s.io
+    Gateway,
+    /// gateway.networking.k8s.io
+    HttpRoute,
+    /// gateway.networking.k8s.io
+    TcpRoute,
+    /// gateway.networking.k8s.io
+    UdpRoute,
+    /// gateway.networking.k8s.io
+    ReferenceGrant,
+    /// core
+    Service,
+    /// discovery.k8s.io
+    EndpointSlice,
+    /// core
+    Secret,
+    /// core
+    ConfigMap,
+    /// core
+    Namespace,
+    /// core
+    Node,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::SanmonConfig,
+        Self::GatewayClass,
+        Self::Gateway,
+        Self::HttpRoute,
+        Self::TcpRoute,
+        Self::UdpRoute,
+        Self::ReferenceGrant,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Namespace,
+        Self::Node,
+    ];
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The name, as in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SanmonConfig => "SanmonConfig",
+            Self::GatewayClass => "GatewayClass",
+            Self::Gateway => "Gateway",
+            Self::HttpRoute => "HTTPRoute",
+            Self::TcpRoute => "TCPRoute",
+            Self::UdpRoute => "UDPRoute",
+            Self::ReferenceGrant => "ReferenceGrant",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+        }
+    }
+
+    /// The values of `apiVersion` that are read.
+    pub const fn api_versions(self) -> &'static [&'static str] {
+        match self {
+            Self::SanmonConfig => &["sanmon.dev/v1alpha1"],
+            Self::GatewayClass
+            | Self::Gateway
+            | Self::HttpRoute
+            | Self::TcpRoute
+            | Self::UdpRoute => &["gateway.networking.k8s.io/v1"],
+            Self::ReferenceGrant => &[
+                "gateway.networking.k8s.io/v1",
+                "gateway.networking.k8s.io/v1beta1",
+            ],
+            Self::EndpointSlice => &["discovery.k8s.io/v1"],
+            Self::Service | Self::Secret | Self::ConfigMap | Self::Namespace | Self::Node => {
+                &["v1"]
+            }
+        }
+    }
+
+    /// Whether its objects live in a namespace.
+    pub const fn is_namespaced(self) -> bool {
+        match self {
+            Self::SanmonConfig | Self::GatewayClass | Self::Namespace | Self::Node => false,
+            Self::Gateway
+            | Self::HttpRoute
+            | Self::TcpRoute
+            | Self::UdpRoute
+            | Self::ReferenceGrant
+            | Self::Service
+            | Self::EndpointSlice
+            | Self::Secret
+            | Self::ConfigMap => true,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Kind and name of an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectKey {
+    /// The kind.
+    pub kind: Kind,
+    /// Namespace and name.
+    #[serde(flatten)]
+    pub name: ObjectName,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// What became of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ObjectStatus {
+    /// The object.
+    #[serde(flatten)]
+    pub object: ObjectKey,
+    /// The generation that was translated (`observedGeneration`); 0 for files.
+    pub generation: i64,
+    /// The object's own conditions; empty for routes, which have theirs by parent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The addresses of a Gateway.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// The listeners of a Gateway, in the order of its spec.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub listeners: Vec<ListenerStatus>,
+    /// The parents of a route that are ours, in the order of its spec.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ParentStatus>,
+}
+
+impl ObjectStatus {
+    /// Every condition of the object, of its listeners and of its parents.
+    pub fn all_conditions(&self) -> impl Iterator<Item = &Condition> {
+        let listeners = self.listeners.iter().flat_map(|it| &it.conditions);
+        let parents = self.parents.iter().flat_map(|it| &it.conditions);
+        self.conditions.iter().chain(listeners).chain(parents)
+    }
+}
+
+/// What became of a listener (Gateway API: `ListenerStatus`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListenerStatus {
+    /// The listener's name.
+    pub name: String,
+    /// The kinds of routes that may attach, all of the group gateway.networking.k8s.io.
+    pub supported_kinds: Vec<Kind>,
+    /// How many routes are attached.
+    pub attached_routes: u32,
+    /// Its conditions.
+    pub conditions: Vec<Condition>,
+}
+
+/// What became of a route at one of its parents (Gateway API: `RouteParentStatus`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentStatus {
+    /// The parent as the route names it.
+    pub parent_ref: ParentReference,
+    /// The conditions there.
+    pub conditions: Vec<Condition>,
+}
+
+/// A reference to a parent, with group, kind and namespace filled in (Gateway API: `ParentReference`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentReference {
+    /// The group.
+    pub group: String,
+    /// The kind.
+    pub kind: String,
+    /// Namespace and name.
+    #[serde(flatten)]
+    pub name: ObjectName,
+    /// One listener only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section_name: Option<String>,
+    /// The listeners of one port only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// A statement about an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: ConditionType,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// Why, in one word.
+    pub reason: Reason,
+    /// Why, in a sentence that says what to do; empty if there is nothing to say.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+impl Condition {
+    /// A condition with a message.
+    pub fn new(
+        kind: ConditionType,
+        status: ConditionStatus,
+        reason: Reason,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            status,
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum ConditionStatus {
+    /// It holds.
+    True,
+    /// It does not.
+    False,
+    /// It is not known yet.
+    Unknown,
+}
+
+impl fmt::Display for ConditionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The variants are spelled as the API spells them.
+        f.pad(match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        })
+    }
+}
+
+/// What a condition is about (Gateway API: the `…ConditionType` constants).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum ConditionType {
+    /// The object is valid and will be served.
+    Accepted,
+    /// All references lead somewhere.
+    ResolvedRefs,
+    /// The data planes run it.
+    Programmed,
+    /// Another listener has the same port and hostname; bad if true.
+    Conflicted,
+    /// Some rules of a route are not served; bad if true.
+    PartiallyInvalid,
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Accepted => "Accepted",
+            Self::ResolvedRefs => "ResolvedRefs",
+            Self::Programmed => "Programmed",
+            Self::Conflicted => "Conflicted",
+            Self::PartiallyInvalid => "PartiallyInvalid",
+        })
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why a condition is as it is (Gateway API: the `…ConditionReason` constants, and Sanmon's own for pools).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// The word, as the specification spells it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Everything is in order.
+    Accepted,
+    /// A Gateway has a listener that is not valid.
+    ListenersNotValid,
+    /// A parametersRef leads nowhere or to something unusable.
+    InvalidParameters,
+    /// An address of a type that is not served.
+    UnsupportedAddress,
+    /// An address that no pool has, that is taken, or that this Gateway may not use.
+    AddressNotUsable,
+    /// No pool has an address left, or there is no pool.
+    AddressNotAssigned,
+    /// Not yet.
+    Pending,
+    /// The data planes run it.
+    Programmed,
+    /// The configuration is not valid.
+    Invalid,
+    /// All references lead somewhere.
+    ResolvedRefs,
+    /// No conflict.
+    NoConflicts,
+    /// Another listener has the same port, protocol and hostname.
+    HostnameConflict,
+    /// Another listener has the same port with another protocol.
+    ProtocolConflict,
+    /// A protocol that is not served.
+    UnsupportedProtocol,
+    /// A certificateRef leads to no valid key pair.
+    InvalidCertificateRef,
+    /// A kind of route that the listener's protocol does not have.
+    InvalidRouteKinds,
+    /// A reference into another namespace without a ReferenceGrant.
+    RefNotPermitted,
+    /// A value that is not served, or that the API would refuse.
+    UnsupportedValue,
+    /// The listener does not let this route in.
+    NotAllowedByListeners,
+    /// The parent has no listener of that name or port.
+    NoMatchingParent,
+    /// The listener's and the route's hostnames have nothing in common.
+    NoMatchingListenerHostname,
+    /// A backendRef of a kind that is not served.
+    InvalidKind,
+    /// A backendRef leads to no Service or port.
+    BackendNotFound,
+    /// A pool of a SanmonConfig was refused.
+    InvalidPool,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
