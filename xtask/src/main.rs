@@ -11,6 +11,7 @@
 
 mod bench;
 mod build;
+mod codegen;
 mod demo;
 mod ebpf;
 mod lint;
@@ -64,6 +65,8 @@ enum Command {
         /// What to measure; everything if not given
         subject: Option<bench::Subject>,
     },
+    /// Make generated files anew: types out of the Gateway API's CRDs, and the CRD of SanmonConfig
+    Codegen,
     /// Run what every change must pass: lint, then test
     Ci,
     /// Check the house rules alone: layers, file lengths, headers, links
@@ -110,6 +113,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
+        Command::Codegen => codegen::run(codegen::Action::Write),
         Command::Ci => {
             lint::run(&workspace)?;
             test::run(&workspace, test::Extent::Usual, None)
