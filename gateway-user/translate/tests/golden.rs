@@ -47,14 +47,12 @@ fn the_example_is_accepted_as_a_whole() {
     let files = fs::read_dir(example).expect("the example is there");
     let files = files.map(|it| it.expect("readable").path());
     let texts = files.filter(|it| it.extension().is_some_and(|it| it == "yaml"));
-    let inputs = read(
-        &texts
-            .map(|it| fs::read_to_string(it).expect("readable"))
-            .collect::<String>()
-            .replace("\napiVersion", "\n---\napiVersion"),
-    );
+    let texts: Vec<String> = texts
+        .map(|it| fs::read_to_string(it).expect("readable"))
+        .collect();
+    let (inputs, settings) = read(&texts.join("\n---\n"));
 
-    let outcome = translate(&inputs.0, &Settings::default());
+    let outcome = translate(&inputs, &settings);
 
     let bad: Vec<String> = outcome
         .statuses
@@ -71,7 +69,17 @@ fn the_example_is_accepted_as_a_whole() {
         })
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
-    assert_eq!(outcome.snapshot.vips.len(), 1);
+    let vips: Vec<String> = outcome
+        .snapshot
+        .vips
+        .iter()
+        .map(|it| it.address.to_string())
+        .collect();
+    assert_eq!(
+        vips,
+        ["192.168.2.230"],
+        "the example's README names this address"
+    );
     assert_eq!(outcome.snapshot.services.len(), 4);
 }
 
