@@ -98,3 +98,6 @@ impl Precedence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Builds what is measured, as it is released, and runs the benchmarks of `vm-tests`.
+
+use clap::ValueEnum;
+
+use crate::build;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// Nanoseconds per packet of the eBPF programs, beside a floor program
+    Packets,
+    /// CPU time per request of the proxy, beside nginx and HAProxy where they are installed
+    Requests,
+}
+
+/// Runs one benchmark, or all of them.
+pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Result<()> {
+    build::release(workspace)?;
+    let subjects = match subject {
+        Some(ref one) => std::slice::from_ref(one),
+        None => Subject::value_variants(),
+    };
+    for subject in subjects {
+        let name = match subject {
+            Subject::Packets => "packets",
+            Subject::Requests => "requests",
+        };
+        run::visibly(
+            run::cargo(workspace)
+                .args(["bench", "--locked", "--package", "gateway-vm-tests"])
+                .args(["--bench", name])
+                .env("SANMON_BIN", workspace.release_binary("sanmon")),
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Runs every test that this machine can run, and says by name which it can not.
+//!
+//! A test that lacks something (root, mostly) ends early after a line `skipped: NAME: REASON` on the standard error of its
+//! process; here these lines are counted. Nothing is left out by this file.
+
+use std::env;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use crate::build;
+use crate::run;
+use crate::workspace::Workspace;
+
+/// Cases of each property test in a full run; proptest's own default is 256.
+const PROPERTY_CASES_FULL: &str = "4096";
+
+/// How much is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Every test.
+    Usual,
+    /// Every test, property tests with sixteen times the cases, and each crate built by itself.
+    Full,
+}
+
+/// Builds what the tests need and runs those whose names contain `filter`.
+pub(crate) fn run(
+    workspace: &Workspace,
+    extent: Extent,
+    filter: Option<&str>,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    build::object(workspace)?;
+    println!("building sanmon and the tests");
+    run::visibly(cargo_test(workspace).arg("--no-run"))?;
+    let built = start.elapsed();
+
+    let mut command = cargo_test(workspace);
+    command
+        .arg("--no-fail-fast")
+        .env("SANMON_BIN", workspace.debug_binary("sanmon"));
+    if extent == Extent::Full {
+        command.env("PROPTEST_CASES", PROPERTY_CASES_FULL);
+    }
+    command.args(filter);
+    if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let start = Instant::now();
+    let (succeeded, summary) = watch(command, &mut io::stdout().lock())?;
+    let ran = start.elapsed();
+
+    println!();
+    for skip in &summary.skipped {
+        println!("{skip}");
+    }
+    println!(
+        "test: {summary}; built in {}, ran in {}",
+        run::elapsed(built),
+        run::elapsed(ran)
+    );
+    if !succeeded {
+        bail!("tests failed; their output is above");
+    }
+    if extent == Extent::Full {
+        alone(workspace)?;
+    }
+    Ok(())
+}
+
+/// Builds each crate by itself: together, one crate's features hide what another forgot to ask for.
+fn alone(workspace: &Workspace) -> anyhow::Result<()> {
+    let metadata = run::quietly(run::cargo(workspace).args([
+        "tree",
+        "--workspace",
+        "--depth=0",
+        "--prefix=none",
+        "--format={p}",
+    ]))?;
+    let packages = metadata
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|&name| name != "gateway-ebpf");
+    for package in packages {
+        let start = Instant::now();
+        run::visibly(run::cargo(workspace).args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--package",
+            package,
+        ]))
+        .with_context(|| format!("{package} does not build alone"))?;
+        println!("{package} alone: ok, {}", run::elapsed(start.elapsed()));
+    }
+    Ok(())
+}
+
+fn cargo_test(workspace: &Workspace) -> Command {
+    let mut command = run::cargo(workspace);
+    command.args([
+        "test",
+        "--locked",
+        "--workspace",
+        // Built for another machine; its tests are the packet cases of vm-tests.
+        "--exclude",
+        "gateway-ebpf",
+    ]);
+    command
+}
+
+/// Runs a command, passes its output on as it comes and adds up what the test programs report.
+fn watch(mut command: Command, out: &mut impl Write) -> anyhow::Result<(bool, Summary)> {
+    // One pipe for both streams keeps their lines in order.
+    let (reader, writer) = io::pipe().context("cannot make a pipe")?;
+    let second_writer = writer.try_clone().context("cannot share a pipe")?;
+    command.stdout(writer).stderr(second_writer);
+    let mut child = command.spawn().context("cannot start cargo")?;
+    // It holds the writing ends, and the reader would wait for them for ever.
+    drop(command);
+
+    let mut summary = Summary::default();
+    for line in BufReader::new(reader).split(b'\n') {
+        let mut line = line.context("cannot read the output of the tests")?;
+        summary.read(&String::from_utf8_lossy(&line));
+        line.push(b'\n');
+        out.write_all(&line)
+            .context("cannot write to standard output")?;
+    }
+    let status = child.wait().context("lost the test run")?;
+    Ok((status.success(), summary))
+}
+
+/// What all test programs of a run reported.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Summary {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    skipped: Vec<String>,
+}
+
+impl Summary {
+    fn read(&mut self, line: &str) {
+        // The line may follow an unfinished one of the test harness.
+        if let Some((_, skip)) = line.split_once("skipped: ") {
+            self.skipped.push(format!("skipped: {skip}"));
+        }
+        let Some((_, counts)) = line.split_once("test result: ") else {
+            return;
+        };
+        for count in counts.split(['.', ';']) {
+            let mut words = count.split_whitespace();
+            let (Some(number), Some(what)) = (words.next(), words.next()) else {
+                continue;
+            };
+            let Ok(number) = number.parse::<u64>() else {
+                continue;
+            };
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A skipped test returns early, so its harness counts it as passed.
+        let skipped = self.skipped.len() as u64;
+        write!(
+            formatter,
+            "{} passed, {} failed, {skipped} skipped",
+            self.passed.saturating_sub(skipped),
+            self.failed
+        )?;
+        if self.ignored > 0 {
+            write!(formatter, ", {} ignored", self.ignored)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_programs_are_added_up() {
+        let summary = summary_of(&[
+            "test result: ok. 15 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test result: \u{1b}[31mFAILED\u{1b}[m. 2 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s",
+        ]);
+
+        assert_eq!(summary.to_string(), "17 passed, 1 failed, 0 skipped");
+    }
+
+    #[test]
+    fn a_skipped_test_is_named_and_not_counted_as_passed() {
+        let summary = summary_of(&[
+            "test lan_arp ... skipped: lan_arp: needs root",
+            "ok",
+            "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+        ]);
+
+        assert_eq!(summary.skipped, ["skipped: lan_arp: needs root"]);
+        assert_eq!(summary.to_string(), "1 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn output_of_both_streams_is_seen_and_a_failure_is_reported() {
+        let script =
+            "echo 'skipped: a: needs root' >&2; echo 'test result: ok. 1 passed; 0 failed'; exit 1";
+
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let mut out = Vec::new();
+
+        let (succeeded, summary) = watch(command, &mut out).expect("sh is everywhere");
+
+        assert!(!succeeded);
+        assert!(out.starts_with(b"skipped: a: needs root\n"));
+        assert_eq!(summary.to_string(), "0 passed, 0 failed, 1 skipped");
+    }
+
+    fn summary_of(lines: &[&str]) -> Summary {
+        let mut summary = Summary::default();
+        for line in lines {
+            summary.read(line);
+        }
+        summary
+    }
+}
