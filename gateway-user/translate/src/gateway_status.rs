@@ -54,7 +54,16 @@ fn accepted(gateway: &GatewayState) -> Condition {
     let bad = gateway.listeners.iter().filter(|it| !it.is_accepted());
     let bad: Vec<&str> = bad.map(|it| it.model.name.as_str()).collect();
     if bad.is_empty() && !gateway.listeners.is_empty() {
-        return Condition::new(kind, ConditionStatus::True, Reason::Accepted, "");
+        let ignored = &gateway.model.ignored;
+        let message = if ignored.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "without effect, as it is not served: {}",
+                ignored.join(", ")
+            )
+        };
+        return Condition::new(kind, ConditionStatus::True, Reason::Accepted, message);
     }
     let message = format!("not accepted: listener {}", bad.join(", "));
     // Gateway API: a Gateway with one good listener is accepted all the same.
