@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{NodeName, ObjectName};
+use crate::{BackendTls, Filter, NodeName, ObjectName};
 
 /// A Service port, the name that a backend is counted and logged by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -48,6 +48,20 @@ pub struct Backend {
     pub name: BackendName,
     /// Its endpoints.
     pub endpoints: Arc<EndpointSet>,
+    /// What its endpoints speak.
+    pub protocol: BackendProtocol,
+    /// TLS towards its endpoints; none: clear text.
+    pub tls: Option<Arc<BackendTls>>,
+}
+
+/// What endpoints speak (Kubernetes: `ServicePort.appProtocol`; Gateway API: GEP-1911).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum BackendProtocol {
+    /// HTTP/1.1, upgrades to WebSocket included; with TLS also HTTP/2 where ALPN offers it.
+    #[default]
+    Http,
+    /// HTTP/2 with prior knowledge (`kubernetes.io/h2c`), and what GRPCRoutes lead to.
+    Http2,
 }
 
 /// Why a backendRef leads nowhere. Its share of the requests is answered with 500.
@@ -61,6 +75,8 @@ pub enum InvalidBackend {
     RefNotPermitted,
     /// A protocol or a filter of the backendRef that cannot be served.
     Unsupported,
+    /// A BackendTLSPolicy that cannot be kept: clear text is never the way out.
+    InvalidTls,
 }
 
 /// A backend, or the reason that there is none.
@@ -73,10 +89,12 @@ pub enum Target {
 }
 
 /// A target with its share of the rule's requests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct WeightedBackend {
     /// Share in proportion to the sum of the rule's weights (Gateway API: `BackendRef.weight`); 0: none.
     pub weight: u32,
     /// Where they go.
     pub target: Target,
+    /// The backendRef's own filters, applied after the rule's once the backend is chosen.
+    pub filters: Vec<Filter>,
 }

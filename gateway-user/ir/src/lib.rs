@@ -13,6 +13,7 @@ pub mod interface;
 pub mod listener;
 pub mod matching;
 pub mod name;
+pub mod policy;
 pub mod program;
 pub mod report;
 pub mod service;
@@ -22,18 +23,25 @@ pub mod tls;
 pub mod vip;
 
 pub use backend::{
-    Backend, BackendName, Endpoint, EndpointSet, InvalidBackend, Target, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, InvalidBackend, Target,
+    WeightedBackend,
 };
-pub use filter::{Filter, HeaderEdits};
+pub use filter::{
+    Cors, Credentials, Filter, Fraction, HeaderEdits, Listing, Mirror, OriginPattern, PathModifier,
+    Redirect, Scheme, UrlRewrite,
+};
 pub use host::{HostPattern, InvalidHost};
 pub use interface::{Interface, Mac};
-pub use listener::{HttpPort, Listener, PortProtocol};
+pub use listener::{HttpPort, Listener, ListenerTls, PortProtocol, Routing, StreamProgram};
 pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
 pub use name::{ListenerId, NodeName, ObjectName, RouteName, RuleId};
-pub use program::{Entry, HostProgram, Precedence, Rule};
+pub use policy::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Timeouts};
+pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
 pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
-pub use settings::{DatapathMode, DatapathSettings, ProxySettings};
+pub use settings::{DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings};
 pub use snapshot::{Generation, Snapshot};
-pub use tls::{Certificate, PrivateKey};
+pub use tls::{
+    BackendTls, Certificate, ClientValidation, ClientValidationMode, PrivateKey, SubjectName, Trust,
+};
 pub use vip::{AddressRange, Pool, Vip};

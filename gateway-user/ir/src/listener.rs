@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Certificate, HostPattern, HostProgram, ListenerId};
+use crate::{
+    Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, RuleId, WeightedBackend,
+};
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum PortProtocol {
     /// HTTP/1.1 and HTTP/2 with prior knowledge, in clear text.
     Http,
-    /// The same over TLS, by ALPN; the listener is chosen by SNI.
-    Https,
+    /// TLS; the listener is chosen by SNI.
+    Tls,
 }
 
 /// A port with all the listeners on it.
@@ -38,9 +40,39 @@ pub struct Listener {
     pub id: ListenerId,
     /// The names that it covers.
     pub hostname: HostPattern,
-    /// The certificates of an HTTPS listener, first match by SNI wins; empty on HTTP.
+    /// How TLS ends here; none: clear text, or TLS that is passed through.
+    pub tls: Option<ListenerTls>,
+    /// What happens to what it owns.
+    pub routing: Routing,
+}
+
+/// How a listener ends TLS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ListenerTls {
+    /// Its certificates, first match by SNI wins; not empty.
     pub certificates: Vec<Arc<Certificate>>,
-    /// The routing of each host name: exact names are looked up first, then wildcards from the longest, then `Any`.
+    /// The certificates that clients must show; none: they are not asked.
+    pub clients: Option<ClientValidation>,
+}
+
+/// What happens to what a listener owns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Routing {
+    /// Requests, by HTTPRoutes and GRPCRoutes (protocols HTTP and HTTPS).
+    ///
+    /// Keyed by the routes' own hostnames: exact names are looked up first, then wildcards from the longest, then `Any`.
     /// A request that its most specific program does not match falls through to the next less specific one.
-    pub hosts: BTreeMap<HostPattern, Arc<HostProgram>>,
+    Http(BTreeMap<HostPattern, Arc<HostProgram>>),
+    /// Connections, by TLSRoutes (protocol TLS): ended here if the listener has `tls`, else passed through as they are.
+    /// The most specific name that covers the SNI wins; a connection that none covers is closed after it was accepted.
+    Stream(BTreeMap<HostPattern, Arc<StreamProgram>>),
+}
+
+/// Where the connections for one name go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct StreamProgram {
+    /// The rule that it came from.
+    pub id: RuleId,
+    /// In their weights; an invalid one's share is closed after it was accepted.
+    pub backends: Vec<WeightedBackend>,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Filter, Match, PathMatch, RuleId, WeightedBackend};
+use crate::{
+    Filter, Match, PathMatch, Retry, RuleId, SessionPersistence, Timeouts, WeightedBackend,
+};
 
 /// Everything that can happen to a request for one host name, in order of precedence: the first entry that matches wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -46,8 +48,26 @@ pub struct Rule {
     pub id: RuleId,
     /// In the order of the rule.
     pub filters: Vec<Filter>,
-    /// Empty, or weights that sum to 0: the answer is 500.
+    /// Empty, or weights that sum to 0: the answer is 500 (unless a filter answers).
     pub backends: Vec<WeightedBackend>,
+    /// How refusals are worded.
+    pub kind: RouteKind,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// What is tried again; none: only connections that failed before a byte was sent.
+    pub retry: Option<Retry>,
+    /// What ties a client to an endpoint.
+    pub persistence: Option<SessionPersistence>,
+}
+
+/// The kind of route that a rule is from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum RouteKind {
+    /// HTTPRoute: statuses.
+    #[default]
+    Http,
+    /// GRPCRoute: `grpc-status` where the client speaks gRPC.
+    Grpc,
 }
 
 /// The Gateway API's order of matches (`HTTPRouteRule.matches`): less is first.

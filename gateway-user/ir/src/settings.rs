@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// Which hook gate 2 uses.
@@ -51,6 +52,24 @@ pub struct ProxySettings {
     pub streams_max: u32,
     /// Client connections per worker.
     pub connections_max: u32,
+    /// How much of a request body is kept to send it again, in bytes; a longer one is sent once.
+    pub replay_bytes_max: u32,
+    /// The proxies whose X-Forwarded-* and Forwarded headers are believed and continued; empty: nobody's.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which headers tell the endpoint about the client.
+    pub forwarded: ForwardedHeaders,
+}
+
+/// Which headers tell the endpoint about the client.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ForwardedHeaders {
+    /// X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP.
+    #[default]
+    XForwarded,
+    /// These and `Forwarded` (RFC 7239).
+    XForwardedAndForwarded,
 }
 
 impl Default for ProxySettings {
@@ -66,6 +85,9 @@ impl Default for ProxySettings {
             path_bytes_max: 8 * 1024,
             streams_max: 100,
             connections_max: 50_000,
+            replay_bytes_max: 64 * 1024,
+            trusted_proxies: Vec::new(),
+            forwarded: ForwardedHeaders::default(),
         }
     }
 }

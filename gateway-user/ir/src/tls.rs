@@ -1,6 +1,7 @@
 //! Certificates with their private keys.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
@@ -18,6 +19,56 @@ pub struct Certificate {
     pub key: PrivateKey,
     /// The DNS names of the leaf (subject alternative names), in lower case: chooses among several by SNI.
     pub names: Vec<String>,
+}
+
+/// Which certificates of clients a listener takes (Gateway API: `FrontendTLSValidation`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ClientValidation {
+    /// The roots, in DER; not empty.
+    #[serde(serialize_with = "chain_length")]
+    pub roots: Vec<Vec<u8>>,
+    /// What happens to clients without a valid certificate.
+    pub mode: ClientValidationMode,
+}
+
+/// What happens to clients without a valid certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum ClientValidationMode {
+    /// The handshake fails.
+    AllowValidOnly,
+    /// The certificate is asked for, and any or none is taken.
+    AllowInsecureFallback,
+}
+
+/// TLS towards endpoints (Gateway API: `BackendTLSPolicy`, `Gateway.spec.tls.backend`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct BackendTls {
+    /// The SNI, and the name to verify unless `names` has any.
+    pub hostname: String,
+    /// Whom to trust.
+    pub trust: Trust,
+    /// Subject alternative names, one of which the endpoint must have; empty: `hostname`.
+    pub names: Vec<SubjectName>,
+    /// The Gateway's own certificate, shown when the endpoint asks.
+    pub client_certificate: Option<Arc<Certificate>>,
+}
+
+/// Whom a connection to an endpoint trusts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Trust {
+    /// The system's roots.
+    System,
+    /// These roots, in DER; not empty.
+    Roots(#[serde(serialize_with = "chain_length")] Vec<Vec<u8>>),
+}
+
+/// A subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum SubjectName {
+    /// A DNS name, in lower case; may begin with `*.`.
+    Dns(String),
+    /// A URI, byte for byte.
+    Uri(String),
 }
 
 /// A private key in DER (PKCS#8, PKCS#1 or SEC1) that never shows itself in logs or dumps.

@@ -112,6 +112,10 @@ fn entry() -> impl Strategy<Value = Entry> {
                 id,
                 filters: Vec::new(),
                 backends: Vec::new(),
+                kind: RouteKind::Http,
+                timeouts: Timeouts::default(),
+                retry: None,
+                persistence: None,
             });
             Entry {
                 precedence,
