@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    HostProgram, HttpPort, Listener, ListenerId, ObjectName, PortProtocol, Protocol, Service,
-    ServiceTarget, Snapshot, Vip,
+    HostProgram, HttpPort, Listener, ListenerId, ListenerTls, ObjectName, PortProtocol, Protocol,
+    Routing as PortRouting, Service, ServiceTarget, Snapshot, Vip,
 };
 
 use crate::config::Config;
@@ -151,7 +151,7 @@ impl GatewayState {
 fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Listener)> {
     let protocol = match state.model.protocol {
         ListenerProtocol::Http => PortProtocol::Http,
-        ListenerProtocol::Https => PortProtocol::Https,
+        ListenerProtocol::Https => PortProtocol::Tls,
         ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Unsupported(_) => {
             return None;
         }
@@ -161,10 +161,15 @@ fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Li
     let listener = Listener {
         id: state.id.clone(),
         hostname: hostname.clone(),
-        certificates: state.certificates.iter().map(Arc::clone).collect(),
-        hosts: hosts
-            .map(|(host, entries)| (host.clone(), Arc::new(HostProgram::new(entries.clone()))))
-            .collect(),
+        tls: (protocol == PortProtocol::Tls).then(|| ListenerTls {
+            certificates: state.certificates.iter().map(Arc::clone).collect(),
+            clients: None,
+        }),
+        routing: PortRouting::Http(
+            hosts
+                .map(|(host, entries)| (host.clone(), Arc::new(HostProgram::new(entries.clone()))))
+                .collect(),
+        ),
     };
     Some((protocol, listener))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_ir::{Backend, BackendName, InvalidBackend, ObjectName};
+use gateway_ir::{Backend, BackendName, BackendProtocol, InvalidBackend, ObjectName};
 
 use crate::conv::grant::Grants;
 use crate::conv::service::{self, Lookup, Slices};
@@ -133,6 +133,8 @@ impl<'a> Resolver<'a> {
                 Arc::new(Backend {
                     endpoints: Arc::new(slices.endpoints(name, &found)),
                     name: backend,
+                    protocol: BackendProtocol::Http,
+                    tls: None,
                 })
             });
         Ok(Arc::clone(entry))

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use gateway_ir::{
-    Entry, Filter, InvalidBackend, Match, Precedence, Rule, RuleId, Target, WeightedBackend,
+    Entry, Filter, InvalidBackend, Match, Precedence, RouteKind, Rule, RuleId, Target, Timeouts,
+    WeightedBackend,
 };
 use gateway_ir::{HostPattern, RouteName};
 
@@ -117,6 +118,10 @@ fn compile_rule(
         filters: if whole { filters } else { Vec::new() },
         backends: if whole { backends } else { refuse_all() },
         id,
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
     });
     let matches = rule.matches.iter().enumerate();
     let matches = matches.filter_map(|(index, it)| Some((index, it.as_ref().ok()?)));
@@ -171,6 +176,7 @@ fn weighted(
     WeightedBackend {
         weight: *backend.weight.as_ref().unwrap_or(&0),
         target,
+        filters: Vec::new(),
     }
 }
 
@@ -178,5 +184,6 @@ fn refuse_all() -> Vec<WeightedBackend> {
     vec![WeightedBackend {
         weight: 1,
         target: Target::Invalid(InvalidBackend::Unsupported),
+        filters: Vec::new(),
     }]
 }
