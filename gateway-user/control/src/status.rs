@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_ir::{Gate, GateReport, Generation, ListenerId, ServiceTarget, Snapshot};
-use gateway_translate::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
+use gateway_translate::{
+    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason,
+};
 use serde::Serialize;
 
 use crate::Published;
@@ -19,8 +21,8 @@ pub fn conditions(published: &Published, reports: &Reports) -> Vec<ObjectStatus>
     let needs = needs(&published.snapshot);
     let mut statuses = published.statuses.clone();
     for status in &mut statuses {
-        if status.object.kind == Kind::Gateway {
-            correct_gateway(status, published.generation, &needs, reports);
+        if [Kind::Gateway, Kind::ListenerSet].contains(&status.object.kind) {
+            correct(status, published.generation, &needs, reports);
         }
     }
     statuses
@@ -105,7 +107,8 @@ fn needs(snapshot: &Snapshot) -> BTreeMap<&ListenerId, BTreeSet<Gate>> {
     needs
 }
 
-fn correct_gateway(
+/// Corrects what a Gateway or a ListenerSet was promised.
+fn correct(
     status: &mut ObjectStatus,
     generation: Generation,
     needs: &BTreeMap<&ListenerId, BTreeSet<Gate>>,
@@ -116,12 +119,13 @@ fn correct_gateway(
         let Some(programmed) = promised(&mut listener.conditions) else {
             continue;
         };
-        let id = ListenerId {
-            gateway: status.object.name.clone(),
-            section: listener.name.clone(),
-        };
-        let mut gates = needs.get(&id).into_iter().flatten();
-        match gates.find_map(|gate| obstacle(*gate, &id, generation, reports)) {
+        let mut needed = needs.iter();
+        let needed = needed.find(|(id, _)| is_of(id, &status.object, &listener.name));
+        let gates = needed
+            .into_iter()
+            .flat_map(|(id, gates)| gates.iter().map(|gate| (*id, *gate)));
+        let mut obstacles = gates.map(|(id, gate)| obstacle(gate, id, generation, reports));
+        match obstacles.find_map(|obstacle| obstacle) {
             Some(message) => {
                 broken.push(format!("listener {}: {message}", listener.name));
                 withdraw(programmed, message);
@@ -135,6 +139,14 @@ fn correct_gateway(
     {
         withdraw(programmed, broken.join("; "));
     }
+}
+
+/// Tells whether a listener is that of an object; one of a ListenerSet has the set's name in front of its own.
+fn is_of(id: &ListenerId, object: &ObjectKey, name: &str) -> bool {
+    if object.kind == Kind::ListenerSet {
+        return id.section == format!("{}/{name}", object.name);
+    }
+    id.gateway == object.name && id.section == name
 }
 
 /// The condition `Programmed` where translation promised it.
