@@ -70,7 +70,9 @@ fn is_good(condition: &Condition) -> bool {
         ConditionType::Conflicted | ConditionType::PartiallyInvalid => {
             condition.status != ConditionStatus::True
         }
-        ConditionType::Programmed => true,
+        ConditionType::Programmed
+        | ConditionType::OverlappingTlsConfig
+        | ConditionType::InsecureFrontendValidationMode => true,
     }
 }
 
@@ -105,7 +107,7 @@ fn draw(report: &Report) -> String {
     text
 }
 
-/// One row for each condition of an object, of its listeners and of its parents.
+/// One row for each condition of an object, of its listeners, of its parents and of its ancestors.
 fn rows(status: &ObjectStatus) -> Vec<Vec<String>> {
     let name = &status.object.name;
     let row = |place: &str, condition: &Condition| {
@@ -133,5 +135,13 @@ fn rows(status: &ObjectStatus) -> Vec<Vec<String>> {
         let rows = parent.conditions.iter().map(|it| row(&place, it));
         rows.collect::<Vec<_>>()
     });
-    own.chain(listeners).chain(parents).collect()
+    let ancestors = status.ancestors.iter().flat_map(|ancestor| {
+        let place = format!("at {}", ancestor.ancestor_ref.name);
+        let rows = ancestor.conditions.iter().map(|it| row(&place, it));
+        rows.collect::<Vec<_>>()
+    });
+    own.chain(listeners)
+        .chain(parents)
+        .chain(ancestors)
+        .collect()
 }
