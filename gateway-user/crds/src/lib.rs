@@ -16,5 +16,6 @@ pub mod tcproutes;
 pub mod udproutes;
 
 pub use sanmon_config::{
-    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+    AddressPool, Datapath, Forwarded, Mode, Proxy, SanmonConfig, SanmonConfigSpec,
+    SanmonConfigStatus,
 };
