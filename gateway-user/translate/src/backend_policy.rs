@@ -6,11 +6,11 @@ use std::sync::Arc;
 use gateway_ir::{BackendTls, ObjectName, SubjectName, Trust};
 
 use crate::authority::{self, Fault};
+use crate::condition::resolved;
 use crate::conv;
 use crate::conv::reference::GATEWAY_GROUP;
 use crate::inputs::Inputs;
 use crate::model::{Authorities, BackendPolicy, Problem};
-use crate::routes::resolved;
 use crate::status::{
     AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, ParentReference,
     Reason,

@@ -20,4 +20,5 @@ pub(crate) mod policy;
 pub(crate) mod reference;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod syntax;
 pub(crate) mod tls_route;

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use gateway_ir::ObjectName;
 
 use crate::Settings;
+use crate::condition::{refuse, resolved};
 use crate::config::Addressing;
 use crate::listener::{Addresses, GatewayState, ListenerState, Owner};
-use crate::listener_status::{self, refuse};
+use crate::listener_status;
 use crate::model::Problem;
-use crate::routes::resolved;
 use crate::set_status;
 use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 

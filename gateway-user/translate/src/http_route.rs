@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Entry, HostPattern, InvalidBackend, Match, ObjectName, Precedence, RouteKind, RouteName, Rule,
-    RuleId, Target, Timeouts, WeightedBackend,
+    Entry, Filter, HostPattern, InvalidBackend, Match, ObjectName, Precedence, RouteKind,
+    RouteName, Rule, RuleId, Target, Timeouts, WeightedBackend,
 };
 
 use crate::backend::{Purpose, Referrer, Resolver};
@@ -123,8 +123,8 @@ fn compile_rule(
         if own.replaces_prefix() && !filter_chain::has_one_prefix(&rule.matches) {
             own_problems.push(ONE_PREFIX.to_owned());
         }
-        let weighted = weighted(backend, own, own_problems.is_empty(), referrer, resolver);
-        let (weighted, problem) = weighted;
+        let filters = own_problems.is_empty().then_some(own.filters);
+        let (weighted, problem) = weighted(backend, filters, referrer, resolver);
         unresolved.extend(problem);
         backends.push(weighted);
         let name = &backend.reference.target.name;
@@ -195,22 +195,22 @@ fn entry(rule: &Arc<Rule>, matches: &Match, match_index: usize, created: Option<
     }
 }
 
+/// A backend with its filters; none: they can not be served.
 fn weighted(
     backend: &HttpBackendRef,
-    chain: Chain,
-    whole: bool,
+    filters: Option<Vec<Filter>>,
     referrer: Referrer<'_>,
     resolver: &mut Resolver<'_>,
 ) -> (WeightedBackend, Option<Problem>) {
     let (target, problem) = match resolver.resolve(referrer, &backend.reference) {
-        Ok(_found) if !whole => (Target::Invalid(InvalidBackend::Unsupported), None),
+        Ok(_found) if filters.is_none() => (Target::Invalid(InvalidBackend::Unsupported), None),
         Ok(found) => (Target::Backend(found), None),
         Err(refusal) => (Target::Invalid(refusal.invalid), refusal.problem),
     };
     let weighted = WeightedBackend {
         weight: *backend.reference.weight.as_ref().unwrap_or(&0),
         target,
-        filters: if whole { chain.filters } else { Vec::new() },
+        filters: filters.unwrap_or_default(),
     };
     (weighted, problem)
 }

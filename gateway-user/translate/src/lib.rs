@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! Inputs ─► conv ─► config (classes, pools, settings)
-//!                   listener (Gateways, their listeners) ─► vips ─► conflict
-//!                   routes (http_route, l4_route ─► backend) ─► attach
-//!                        └─► assemble ─► Snapshot      gateway_status, routes ─► conditions
+//!                   listener (Gateways, ListenerSets, their listeners) ─► vips ─► conflict, overlap
+//!                   backend_policy (TLS to endpoints)
+//!                   routes (http_route, tls_route, l4_route ─► backend) ─► attach
+//!                        └─► assemble ─► Snapshot ─► shadow (warnings)
+//!                   gateway_status, set_status, listener_status, backend_policy, routes ─► conditions
 //! ```
 //!
 //! Only `conv` names types of the Kubernetes API; what it gives is in `model`, with defaults filled in and every value
@@ -22,6 +24,7 @@ mod authority;
 mod backend;
 mod backend_policy;
 mod client_certificate;
+mod condition;
 mod config;
 mod conflict;
 mod conv;
@@ -41,6 +44,7 @@ mod overlap;
 mod routes;
 mod selector;
 mod set_status;
+pub mod shadow;
 pub mod status;
 mod tls_route;
 mod vips;
@@ -55,6 +59,7 @@ use crate::conv::grant::Grants;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
+pub use shadow::Warning;
 pub use status::{
     AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
     ObjectStatus, ParentReference, ParentStatus, Reason,
@@ -97,6 +102,8 @@ pub struct Outcome {
     pub snapshot: Snapshot,
     /// What became of each object that is ours, sorted by kind and name.
     pub statuses: Vec<ObjectStatus>,
+    /// What is served as configured, and hardly as meant; sorted.
+    pub warnings: Vec<Warning>,
 }
 
 /// Translates all objects.
@@ -116,5 +123,10 @@ pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
     statuses.append(&mut routing.statuses);
     statuses.extend(config.statuses);
     statuses.sort_by(|a, b| a.object.cmp(&b.object));
-    Outcome { snapshot, statuses }
+    let warnings = shadow::warnings(&snapshot);
+    Outcome {
+        snapshot,
+        statuses,
+        warnings,
+    }
 }

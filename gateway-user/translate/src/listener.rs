@@ -144,7 +144,8 @@ pub(crate) fn gateways(
         let site = Site { inputs, grants };
         site.add(&mut state, Owner::Gateway, own);
         for set in sets.remove(name).unwrap_or_default() {
-            let (set, listeners) = listener_set::attach(set, &state, inputs);
+            let problem = state.refused.as_ref();
+            let (set, listeners) = listener_set::attach(set, &state.model, problem, inputs);
             if set.refused.is_none() {
                 let owner = Owner::Set(set.meta.name.clone());
                 site.add(&mut state, owner, listeners);

@@ -8,8 +8,7 @@ use crate::conv;
 use crate::conv::meta::namespace_labels;
 use crate::conv::reference::GATEWAY_GROUP;
 use crate::inputs::Inputs;
-use crate::listener::GatewayState;
-use crate::model::{Listener, ListenerSet, Meta, Problem};
+use crate::model::{Gateway, Listener, ListenerSet, Meta, Problem};
 use crate::status::{Kind, Reason};
 
 /// A ListenerSet that names one of our Gateways.
@@ -36,17 +35,18 @@ pub(crate) fn by_gateway(inputs: &Inputs) -> BTreeMap<ObjectName, Vec<ListenerSe
     by_gateway
 }
 
-/// Decides whether a Gateway lets a ListenerSet in.
+/// Decides whether a Gateway lets a ListenerSet in; `gateway_problem` is why it is not accepted itself.
 pub(crate) fn attach(
     set: ListenerSet,
-    gateway: &GatewayState,
+    gateway: &Gateway,
+    gateway_problem: Option<&Problem>,
     inputs: &Inputs,
 ) -> (SetState, Vec<Listener>) {
-    let own = &gateway.model.meta.name;
+    let own = &gateway.meta.name;
     let namespace = &set.meta.name.namespace;
     let labels = namespace_labels(inputs, namespace);
-    let allowed = &gateway.model.allowed_sets;
-    let refused = if gateway.refused.is_some() {
+    let allowed = &gateway.allowed_sets;
+    let refused = if gateway_problem.is_some() {
         let message = format!("Gateway {own} is not accepted");
         Some(Problem::new(Reason::ParentNotAccepted, message))
     } else if !allowed.allow(&own.namespace, namespace, &labels) {

@@ -1,9 +1,9 @@
 //! The conditions of listeners, whoever has them.
 
+use crate::condition::{refuse, resolved};
 use crate::config::Addressing;
 use crate::listener::{Addresses, GatewayState, ListenerState};
 use crate::model::{ListenerProtocol, Problem};
-use crate::routes::resolved;
 use crate::status::{Condition, ConditionStatus, ConditionType, ListenerStatus, Reason};
 
 /// The status of a listener, of a Gateway or of a ListenerSet.
@@ -104,14 +104,4 @@ pub(crate) fn unprogrammed(
         }
         (Addresses::Local(_) | Addresses::Vips(_), _) => None,
     }
-}
-
-/// A condition that does not hold.
-pub(crate) fn refuse(kind: ConditionType, problem: &Problem) -> Condition {
-    Condition::new(
-        kind,
-        ConditionStatus::False,
-        problem.reason,
-        &problem.message,
-    )
 }

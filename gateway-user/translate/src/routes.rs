@@ -9,6 +9,7 @@ use crate::attach::{self, Attachment, Candidate, Parents};
 use crate::backend::Resolver;
 use crate::backend_policy::Policies;
 use crate::client_certificate;
+use crate::condition::resolved;
 use crate::conv;
 use crate::conv::grant::Grants;
 use crate::http_route;
@@ -331,23 +332,6 @@ fn parent_status(
         parent_ref: reference.clone(),
         conditions,
     }
-}
-
-/// The ResolvedRefs condition: the first problem gives the reason, all give the message.
-pub(crate) fn resolved(unresolved: &[Problem]) -> Condition {
-    let Some(first) = unresolved.first() else {
-        let (status, reason) = (ConditionStatus::True, Reason::ResolvedRefs);
-        return condition(ConditionType::ResolvedRefs, status, reason, "");
-    };
-    let mut messages: Vec<&str> = unresolved.iter().map(|it| it.message.as_str()).collect();
-    messages.dedup();
-    let message = messages.join("; ");
-    condition(
-        ConditionType::ResolvedRefs,
-        ConditionStatus::False,
-        first.reason,
-        &message,
-    )
 }
 
 fn condition(

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use gateway_ir::ObjectName;
 
+use crate::condition::refuse;
 use crate::config::Addressing;
 use crate::listener::{GatewayState, ListenerState, Owner};
 use crate::listener_set::SetState;
-use crate::listener_status::{self, refuse};
+use crate::listener_status;
 use crate::model::Problem;
 use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 

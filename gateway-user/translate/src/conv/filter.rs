@@ -17,8 +17,6 @@ use super::form::same_form;
 use super::reference::{backend, named};
 use crate::model::RouteFilter;
 
-pub(crate) use headers::header_name;
-
 /// Reads the filters of any place, in their order; a filter that is not served says why.
 pub(crate) fn filters<T: Serialize>(
     filters: Option<&[T]>,

@@ -10,7 +10,7 @@ use gateway_ir::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
 use http::Method;
 use regex::Regex;
 
-use super::filter::header_name;
+use super::syntax::{header_name, is_pchar};
 
 /// The longest path that the API takes, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
@@ -76,23 +76,6 @@ fn plain_path(path: &str) -> Result<&str, String> {
         ));
     }
     Ok(path)
-}
-
-/// RFC 3986 §3.3: unreserved and sub-delims, `:`, `@`, `/`, or a percent sign with two hexadecimal digits.
-pub(crate) fn is_pchar(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    loop {
-        rest = match rest {
-            [] => return true,
-            [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => tail,
-            [byte, tail @ ..]
-                if byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(byte) =>
-            {
-                tail
-            }
-            [_, ..] => return false,
-        };
-    }
 }
 
 /// Checks that a regular expression compiles, alone and as the whole-value match that it will be: `)(` only does the

@@ -11,7 +11,7 @@ use gateway_crds::httproutes::{
 use gateway_ir::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Timeouts};
 use http::StatusCode;
 
-use super::filter::header_name;
+use super::syntax::header_name;
 
 /// Reads timeouts; `0s` is none.
 pub(crate) fn timeouts(timeouts: Option<&ApiTimeouts>) -> Result<Timeouts, String> {

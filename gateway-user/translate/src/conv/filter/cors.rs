@@ -6,7 +6,7 @@ use gateway_crds::httproutes::HttpRouteRulesFiltersCors as ApiCors;
 use gateway_ir::{Cors, Credentials, HostPattern, Listing, OriginPattern};
 use http::Method;
 
-use super::header_name;
+use crate::conv::syntax::header_name;
 
 /// The most entries that a list may have (the CRD's limit).
 const ENTRIES_MAX: usize = 64;

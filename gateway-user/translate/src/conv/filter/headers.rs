@@ -6,6 +6,8 @@ use gateway_crds::httproutes::HttpRouteRulesFiltersRequestHeaderModifier as Modi
 use gateway_ir::HeaderEdits;
 use http::{HeaderName, HeaderValue, header};
 
+use crate::conv::syntax::header_name;
+
 /// The most entries that a list may have (the CRD's limit).
 const ENTRIES_MAX: usize = 16;
 
@@ -66,10 +68,4 @@ fn editable(name: &str) -> Result<HeaderName, String> {
         return Err(format!("header {parsed} can not be modified"));
     }
     Ok(parsed)
-}
-
-/// Reads a header name; any case will do.
-pub(crate) fn header_name(name: &str) -> Result<HeaderName, String> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_invalid| format!("{name:?} is not a header name"))
 }

@@ -11,7 +11,7 @@ use gateway_ir::{HostPattern, PathModifier, Redirect, Scheme, UrlRewrite};
 use http::StatusCode;
 
 use crate::conv::form::same_form;
-use crate::conv::matching::is_pchar;
+use crate::conv::syntax::is_pchar;
 
 /// The longest path that the API takes, in bytes.
 const PATH_BYTES_MAX: usize = 1024;

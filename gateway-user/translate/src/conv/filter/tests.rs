@@ -41,9 +41,11 @@ fn a_redirect_has_one_of_five_statuses() {
     let status = |code: Value| {
         let filter =
             read(json!({"type": "RequestRedirect", "requestRedirect": {"statusCode": code}}));
-        filter.map(|it| match it {
-            Filter::RequestRedirect(redirect) => redirect.status.as_u16(),
-            other => panic!("{other:?}"),
+        filter.map(|it| {
+            let Filter::RequestRedirect(redirect) = it else {
+                panic!("{it:?}");
+            };
+            redirect.status.as_u16()
         })
     };
     assert_eq!(status(Value::Null), Ok(302));
@@ -153,9 +155,11 @@ fn a_star_stands_alone_in_cors_lists_and_max_age_is_five_seconds() {
 }
 
 fn cors(value: Value) -> Result<Cors, String> {
-    read(json!({"type": "CORS", "cors": value})).map(|it| match it {
-        Filter::Cors(cors) => cors,
-        other => panic!("{other:?}"),
+    read(json!({"type": "CORS", "cors": value})).map(|it| {
+        let Filter::Cors(cors) = it else {
+            panic!("{it:?}");
+        };
+        cors
     })
 }
 
