@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use gateway_control::{Folder, Problem, Published, Severity};
-use gateway_translate::{Condition, ConditionStatus, ConditionType, ObjectStatus, Settings};
+use gateway_translate::{
+    Condition, ConditionStatus, ConditionType, ObjectStatus, Settings, Warning,
+};
 use serde::Serialize;
 
 use crate::cli::CheckArguments;
@@ -22,6 +24,8 @@ struct Report {
     notes: Vec<String>,
     /// What would become of the objects.
     objects: Vec<ObjectStatus>,
+    /// What would be served as configured, and is hardly meant so.
+    warnings: Vec<Warning>,
 }
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
@@ -45,6 +49,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
             .collect(),
         problems: published.problems,
         objects: published.statuses,
+        warnings: published.warnings,
     };
     output::show(arguments.output, &report, draw)?;
     Ok(if ok {
@@ -99,6 +104,12 @@ fn draw(report: &Report) -> String {
                 Severity::Error => "error",
                 Severity::Ignored => "ignored",
             }
+        ));
+    }
+    for warning in &report.warnings {
+        text.push_str(&format!(
+            "\nwarning: {}: {}",
+            warning.object, warning.message
         ));
     }
     for note in &report.notes {

@@ -210,6 +210,7 @@ fn published() -> Published {
             ancestors: Vec::new(),
             attached_listener_sets: None,
         }],
+        warnings: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
         has_pools: true,
