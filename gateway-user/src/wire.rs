@@ -52,7 +52,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let sink = publisher.clone();
     // Dropped at the end: it holds the thread that watches the folder.
     let _source = FolderSource::start(config.folder, move |content| {
-        sender.send_replace(Some(Pools::of(&content)));
+        let newest = Some(Pools::of(&content));
+        sender.send_if_modified(|known| std::mem::replace(known, newest) != newest);
         sink.content(content);
     })?;
     let first = pools
@@ -190,11 +191,19 @@ impl Wire {
             return;
         }
         match start::start(&self.settings, &self.board, Pools::Configured) {
-            Ok(Started { gates, proxy, off }) => {
-                self.gates = gates;
+            Ok(Started {
+                gates: Some(gates),
+                proxy,
+                off,
+            }) => {
+                self.gates = Some(gates);
                 self.off = off;
                 self.proxies.replace(proxy);
             }
+            // The proxy that serves already goes on.
+            Ok(Started {
+                gates: None, off, ..
+            }) => self.off = off,
             Err(error) => {
                 let why = format!("{error:#}");
                 warn!(why, "gates 1 and 2 stay off");
