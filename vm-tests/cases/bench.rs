@@ -178,13 +178,18 @@ impl Expectation {
 
 /// Runs cases on both ways in, each on a datapath of its own.
 pub(crate) fn check_both_ways_in(test: &str, cases: &[Case]) {
+    check(test, &[Program::Xdp, Program::Ingress], cases);
+}
+
+/// Runs cases on programs, each on a datapath of its own.
+pub(crate) fn check(test: &str, programs: &[Program], cases: &[Case]) {
     if gateway_vm_tests::skips(test) {
         return;
     }
-    for program in [Program::Xdp, Program::Ingress] {
+    for program in programs {
         let bench = Bench::new();
         for case in cases {
-            bench.check(program, case);
+            bench.check(*program, case);
         }
     }
 }

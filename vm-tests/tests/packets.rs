@@ -12,7 +12,8 @@ mod refuse;
 #[path = "../cases/steer.rs"]
 mod steer;
 
-use bench::check_both_ways_in;
+use bench::{check, check_both_ways_in};
+use gateway_l4::Program;
 
 #[test]
 fn arp_for_an_owned_address_is_answered_once_per_question() {
@@ -57,4 +58,13 @@ fn malformed_packets_are_counted_and_never_rewritten() {
 #[test]
 fn what_is_for_others_passes_unchanged() {
     check_both_ways_in("what_is_for_others_passes_unchanged", &refuse::foreign());
+}
+
+#[test]
+fn packets_cut_inside_the_first_headers_pass_unchanged() {
+    check(
+        "packets_cut_inside_the_first_headers_pass_unchanged",
+        &[Program::Xdp],
+        &refuse::stumps(),
+    );
 }
