@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gateway_translate::{Announce, Inputs, Object, Settings, translate};
+use gateway_translate::{Announce, Inputs, Object, Reason, Settings, translate};
 use serde_json::{Map, Value};
 
 #[test]
@@ -43,36 +43,41 @@ fn every_output_has_an_input() {
 
 #[test]
 fn the_example_is_accepted_as_a_whole() {
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/url-shortener");
-    let files = fs::read_dir(example).expect("the example is there");
+    let snapshot = accepted("../../examples/url-shortener");
+    let vips = snapshot.vips.iter().map(|it| it.address.to_string());
+    // The example's README names this address.
+    assert_eq!(vips.collect::<Vec<_>>(), ["192.168.2.230"]);
+    assert_eq!(snapshot.services.len(), 4);
+}
+
+#[test]
+fn the_sample_of_deploy_is_accepted_as_a_whole() {
+    assert_eq!(accepted("../../deploy").pools.len(), 1);
+}
+
+/// Translates a folder and finds every condition in order.
+fn accepted(folder: &str) -> gateway_ir::Snapshot {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = fs::read_dir(folder).expect("the folder is there");
     let files = files.map(|it| it.expect("readable").path());
-    let texts = files.filter(|it| it.extension().is_some_and(|it| it == "yaml"));
-    let inputs = read(
-        &texts
-            .map(|it| fs::read_to_string(it).expect("readable"))
-            .collect::<String>()
-            .replace("\napiVersion", "\n---\napiVersion"),
-    );
-
-    let outcome = translate(&inputs.0, &Settings::default());
-
-    let bad: Vec<String> = outcome
-        .statuses
-        .iter()
-        .flat_map(|it| it.all_conditions().map(move |condition| (it, condition)))
-        .filter(|(_, it)| {
-            it.reason.as_str() != it.kind.to_string() && it.reason.as_str() != "NoConflicts"
-        })
-        .map(|(status, it)| {
-            format!(
-                "{} {} {}: {}",
-                status.object, it.kind, it.reason, it.message
-            )
-        })
+    let files = files.filter(|it| it.extension().is_some_and(|it| it == "yaml"));
+    let texts: Vec<String> = files
+        .map(|it| fs::read_to_string(it).expect("readable"))
         .collect();
-    assert!(bad.is_empty(), "{bad:#?}");
-    assert_eq!(outcome.snapshot.vips.len(), 1);
-    assert_eq!(outcome.snapshot.services.len(), 4);
+    let (inputs, settings) = read(&texts.join("\n---\n"));
+    let outcome = translate(&inputs, &settings);
+    for status in &outcome.statuses {
+        for it in status.all_conditions() {
+            let in_order =
+                it.reason.as_str() == it.kind.to_string() || it.reason == Reason::NoConflicts;
+            assert!(
+                in_order && it.message.is_empty(),
+                "{}: {it:?}",
+                status.object
+            );
+        }
+    }
+    outcome.snapshot
 }
 
 fn folder() -> PathBuf {

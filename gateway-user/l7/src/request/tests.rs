@@ -1,3 +1,5 @@
+//! Which heads are refused, and with what.
+
 use super::*;
 
 fn read(head: http::request::Builder) -> Result<(String, String), Refusal> {

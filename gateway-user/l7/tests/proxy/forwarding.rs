@@ -105,6 +105,22 @@ async fn bodies_arrive_whole_with_a_length_or_in_chunks() {
 }
 
 #[tokio::test]
+async fn answers_without_a_body_keep_their_connections() {
+    let pod = Pod::echo("a").await;
+    let address = address();
+    let _rig = Rig::start(plain(address, &[pod.address])).await;
+
+    let mut client = Http1::connect(address).await;
+    for _ in 0..3 {
+        let head = Request::head("/").header("host", "h").body(Full::default());
+        let answer = client.send(head.expect("a request")).await;
+        assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 0));
+        assert_ne!(answer.headers()["content-length"], "0");
+    }
+    assert_eq!((pod.requests(), pod.connections()), (3, 1));
+}
+
+#[tokio::test]
 async fn connections_to_endpoints_are_used_again() {
     let pod = Pod::echo("a").await;
     let address = address();

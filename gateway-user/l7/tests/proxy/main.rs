@@ -12,3 +12,5 @@ mod resilience;
 mod routing;
 mod strictness;
 mod tls;
+mod transparent;
+mod upgrades;

@@ -31,12 +31,6 @@ async fn a_malformed_header_is_refused() {
         ("space before colon", "GET /", "Host : h\r\n", 400),
         ("folded line", "GET /", "Host: h\r\n a: b\r\n", 400),
         ("control character", "GET /", "Host: h\r\na: \x01\r\n", 400),
-        (
-            "WebSocket",
-            "GET /",
-            "Host: h\r\nUpgrade: websocket\r\n",
-            501,
-        ),
     ])
     .await;
 }
