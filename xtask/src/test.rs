@@ -7,7 +7,9 @@ use std::env;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::process::Command;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -17,6 +19,9 @@ use crate::workspace::Workspace;
 
 /// Cases of each property test in a full run; proptest's own default is 256.
 const PROPERTY_CASES_FULL: &str = "4096";
+
+/// How long a process may hold the output open after the last test.
+const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 
 /// How much is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +56,7 @@ pub(crate) fn run(
         command.env("CARGO_TERM_COLOR", "always");
     }
     let start = Instant::now();
-    let (succeeded, summary) = watch(command, &mut io::stdout().lock())?;
+    let (succeeded, summary) = watch(command, &mut io::stdout().lock(), LEFTOVER_MAX)?;
     let ran = start.elapsed();
 
     println!();
@@ -114,7 +119,11 @@ fn cargo_test(workspace: &Workspace) -> Command {
 }
 
 /// Runs a command, passes its output on as it comes and adds up what the test programs report.
-fn watch(mut command: Command, out: &mut impl Write) -> anyhow::Result<(bool, Summary)> {
+fn watch(
+    mut command: Command,
+    out: &mut impl Write,
+    leftover_max: Duration,
+) -> anyhow::Result<(bool, Summary)> {
     // One pipe for both streams keeps their lines in order.
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let second_writer = writer.try_clone().context("cannot share a pipe")?;
@@ -123,13 +132,31 @@ fn watch(mut command: Command, out: &mut impl Write) -> anyhow::Result<(bool, Su
     // It holds the writing ends, and the reader would wait for them for ever.
     drop(command);
 
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(reader).split(b'\n') {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
     let mut summary = Summary::default();
-    for line in BufReader::new(reader).split(b'\n') {
-        let mut line = line.context("cannot read the output of the tests")?;
-        summary.read(&String::from_utf8_lossy(&line));
-        line.push(b'\n');
-        out.write_all(&line)
-            .context("cannot write to standard output")?;
+    loop {
+        match lines.recv_timeout(leftover_max) {
+            Ok(line) => {
+                let mut line = line.context("cannot read the output of the tests")?;
+                summary.read(&String::from_utf8_lossy(&line));
+                line.push(b'\n');
+                out.write_all(&line)
+                    .context("cannot write to standard output")?;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if child.try_wait().context("lost the test run")?.is_some() {
+                    bail!("the tests are over, and a process that one of them started still runs");
+                }
+            }
+        }
     }
     let status = child.wait().context("lost the test run")?;
     Ok((status.success(), summary))
@@ -223,11 +250,27 @@ mod tests {
         command.args(["-c", script]);
         let mut out = Vec::new();
 
-        let (succeeded, summary) = watch(command, &mut out).expect("sh is everywhere");
+        let (succeeded, summary) =
+            watch(command, &mut out, LEFTOVER_MAX).expect("sh is everywhere");
 
         assert!(!succeeded);
         assert!(out.starts_with(b"skipped: a: needs root\n"));
         assert_eq!(summary.to_string(), "0 passed, 0 failed, 1 skipped");
+    }
+
+    #[test]
+    fn a_process_that_outlives_the_tests_is_an_error() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 30 & echo $!"]);
+        let mut out = Vec::new();
+
+        let error =
+            watch(command, &mut out, Duration::from_millis(50)).expect_err("sleep still runs");
+
+        let pid = String::from_utf8(out).expect("sh prints a number");
+        let killed = Command::new("kill").arg(pid.trim()).status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        assert!(error.to_string().contains("still runs"), "{error}");
     }
 
     fn summary_of(lines: &[&str]) -> Summary {

@@ -4,6 +4,7 @@
 
 mod files;
 mod links;
+mod manifests;
 mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,6 +54,15 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
         markdown
             .iter()
             .flat_map(|source| links::check(source, &present)),
+    );
+    let manifests = read(workspace.root(), &tree, "toml")?;
+    let (roots, members): (Vec<&Source>, Vec<&Source>) = manifests
+        .iter()
+        .partition(|source| source.path == "Cargo.toml");
+    findings.extend(
+        roots
+            .into_iter()
+            .flat_map(|root| manifests::check(root, &members)),
     );
     findings.sort();
     for finding in &findings {

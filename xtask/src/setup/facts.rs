@@ -100,9 +100,6 @@ fn installer() -> Installer {
     if !here("apt-get") || !here("dpkg-query") {
         return Installer::None;
     }
-    if !is_root() {
-        return Installer::AptWithoutRoot;
-    }
     let installed = COMPILER_PACKAGES
         .iter()
         .chain(LINKER_PACKAGES)
@@ -113,7 +110,11 @@ fn installer() -> Installer {
         })
         .map(|&package| package.to_owned())
         .collect();
-    Installer::Apt { installed }
+    if is_root() {
+        Installer::Apt { installed }
+    } else {
+        Installer::AptWithoutRoot { installed }
+    }
 }
 
 /// Whether this process has the rights of root: the kernel shows them as the owner of its own entry in /proc.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{BPF_LINKER, LLVM};
+use super::LLVM;
 
 /// The oldest compiler that builds this workspace (`rust-version` in Cargo.toml), as (major, minor).
 const OLDEST_RUST: (u32, u32) = (1, 95);
@@ -48,8 +48,8 @@ pub(super) struct Linker {
 pub(super) enum Installer {
     /// apt, as root; with those of the packages above that are installed already.
     Apt { installed: Vec<String> },
-    /// apt is here, but not the right to use it.
-    AptWithoutRoot,
+    /// The same without root: packages are for a person to install, the rest is not.
+    AptWithoutRoot { installed: Vec<String> },
     /// Another system.
     None,
 }
@@ -104,18 +104,23 @@ pub(super) fn plan(facts: &Facts) -> Plan {
     }
     match &facts.installer {
         Installer::Apt { installed } => Plan::Install(installation(facts, installed)),
-        Installer::AptWithoutRoot => Plan::Missing(format!(
-            "the eBPF build needs a compiler and a linker that are not here: {}\n\
-             Run `cargo xtask setup` once as root: it installs {} and builds bpf-linker {BPF_LINKER}.\n{}",
-            missing(facts),
-            [COMPILER_PACKAGES, LINKER_PACKAGES].concat().join(", "),
-            by_hand()
-        )),
-        Installer::None => Plan::Missing(format!(
-            "the eBPF build needs a compiler and a linker that are not here: {}\n{}",
-            missing(facts),
-            by_hand()
-        )),
+        Installer::AptWithoutRoot { installed } => {
+            let actions = installation(facts, installed);
+            let packages = actions.iter().find_map(|action| match action {
+                Action::Packages(packages) => Some(packages.join(" ")),
+                Action::Linker => None,
+            });
+            match packages {
+                None => Plan::Install(actions),
+                Some(packages) => Plan::Missing(format!(
+                    "{}\nOn this system:\n    sudo apt-get install --no-install-recommends {packages}\n\
+                     and then `cargo xtask setup` does the rest.\n{}",
+                    missing(facts),
+                    by_hand()
+                )),
+            }
+        }
+        Installer::None => Plan::Missing(format!("{}\n{}", missing(facts), by_hand())),
     }
 }
 
@@ -210,7 +215,7 @@ fn missing(facts: &Facts) -> String {
         format!("bpf-linker: {}", found.join(", "))
     };
     format!(
-        "\n  {}\n  {}\n  {linkers}",
+        "the eBPF build needs a compiler and a linker that are not here:\n  {}\n  {}\n  {linkers}",
         described("rustup's nightly", &facts.nightly),
         described("/usr/bin/rustc", &facts.system)
     )

@@ -103,19 +103,31 @@ fn debian_replaces_its_older_rustc() {
 }
 
 #[test]
-fn debian_without_root_says_what_root_would_do() {
+fn debian_without_root_names_the_packages_that_are_missing() {
     let facts = Facts {
-        installer: Installer::AptWithoutRoot,
+        installer: Installer::AptWithoutRoot {
+            installed: vec!["llvm-22-dev".to_owned()],
+        },
         ..bare()
     };
 
     let text = missing_text(&facts);
 
-    assert!(text.contains("once as root"), "{text}");
-    assert!(
-        text.contains("rustc-web, cargo-web, rust-web-src, llvm-22-dev"),
-        "{text}"
-    );
+    let command = "sudo apt-get install --no-install-recommends rustc-web cargo-web rust-web-src\n";
+    assert!(text.contains(command), "{text}");
+}
+
+#[test]
+fn debian_without_root_builds_the_linker_when_the_packages_are_there() {
+    let facts = Facts {
+        system: Some(compiler(96, 22)),
+        installer: Installer::AptWithoutRoot {
+            installed: vec!["llvm-22-dev".to_owned()],
+        },
+        ..bare()
+    };
+
+    assert_eq!(plan(&facts), Plan::Install(vec![Action::Linker]));
 }
 
 #[test]
