@@ -223,12 +223,13 @@ impl Bed {
         frames
     }
 
-    /// Plugs the node in again after [`Host::unplug`].
+    /// Plugs the node in again after [`Host::unplug`]. Its port is a new one, recorded from its first frame.
     ///
     /// # Errors
     /// When it is plugged in.
-    pub fn replug(&self) -> anyhow::Result<()> {
-        self.lan.plug(&self.node, NODE_ADDRESS.parse()?)
+    pub fn replug(&mut self) -> anyhow::Result<()> {
+        self.port = self.lan.plug_recorded(&self.node, NODE_ADDRESS.parse()?)?;
+        Ok(())
     }
 }
 

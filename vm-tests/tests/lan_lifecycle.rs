@@ -5,39 +5,72 @@ use std::time::Duration;
 
 use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SOON, TCP, VIP, on_bed};
 use gateway_vm_tests::client::{self, Conversation, Get, Transport};
+use gateway_vm_tests::frame::{Arp, Operation};
 use gateway_vm_tests::{dns, sanmon};
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
 #[test]
-fn killed_process_goes_on_forwarding_and_its_successor_takes_over() -> anyhow::Result<()> {
-    let test = "killed_process_goes_on_forwarding_and_its_successor_takes_over";
-    on_bed(test, Mode::Native, |bed| {
-        let (killed, is_killed) = oneshot::channel();
-        let (restarted, is_restarted) = oneshot::channel();
-        let flow = bed.client.namespace.spawn(move || async move {
-            let mut talk = Conversation::open(TCP).await?;
-            talk.say("before").await?;
-            is_killed.await?;
-            talk.say("without a process").await?;
-            Conversation::open(TCP).await?.say("a new flow").await?;
-            dns::query(DNS, "a.example").await?;
-            is_restarted.await?;
-            talk.say("with a successor").await?;
-            Conversation::open(TCP).await?.say("a new flow").await
-        });
-        bed.client.namespace.run(|| async {
-            // The neighbour entry is what keeps frames coming while nobody answers ARP.
-            dns::query(DNS, "a.example").await.map(|_answer| ())
-        })?;
-        bed.sanmon.signal(Signal::SIGKILL)?;
-        bed.sanmon.wait(SOON)?;
-        assert!(killed.send(()).is_ok());
-        wait_for_silence(bed)?;
+fn native_outlives_a_killed_process_and_its_successor_takes_over() -> anyhow::Result<()> {
+    let test = "native_outlives_a_killed_process_and_its_successor_takes_over";
+    on_bed(test, Mode::Native, outlives)
+}
+
+#[test]
+fn tc_outlives_a_killed_process_and_its_successor_takes_over() -> anyhow::Result<()> {
+    let test = "tc_outlives_a_killed_process_and_its_successor_takes_over";
+    on_bed(test, Mode::Tc, outlives)
+}
+
+fn outlives(bed: &mut Bed) -> anyhow::Result<()> {
+    let (killed, is_killed) = oneshot::channel();
+    let (restarted, is_restarted) = oneshot::channel();
+    let flow = bed.client.namespace.spawn(move || async move {
+        let mut talk = Conversation::open(TCP).await?;
+        talk.say("before").await?;
+        is_killed.await?;
+        talk.say("without a process").await?;
+        Conversation::open(TCP).await?.say("a new flow").await?;
+        dns::query(DNS, "a.example").await?;
+        is_restarted.await?;
+        talk.say("with a successor").await?;
+        Conversation::open(TCP).await?.say("a new flow").await
+    });
+    bed.client.namespace.run(|| async {
+        // The neighbour entry is what keeps frames coming while nobody answers ARP.
+        dns::query(DNS, "a.example").await.map(|_answer| ())
+    })?;
+    bed.sanmon.signal(Signal::SIGKILL)?;
+    bed.sanmon.wait(SOON)?;
+    assert!(killed.send(()).is_ok());
+    wait_for_silence(bed)?;
+    bed.restart()?;
+    assert!(restarted.send(()).is_ok());
+    flow.join(PATIENCE)?;
+    assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+    proxy_answers(bed)
+}
+
+#[test]
+fn pool_that_appears_while_it_runs_switches_the_gates_on() -> anyhow::Result<()> {
+    let test = "pool_that_appears_while_it_runs_switches_the_gates_on";
+    on_bed(test, Mode::Tc, |bed| {
+        bed.sanmon.signal(Signal::SIGINT)?;
+        bed.sanmon.wait(PATIENCE)?;
+        let config = bed.folder.read("config.yaml")?;
+        let without = config
+            .replace("- name: lan", "[]")
+            .replace("    addresses:", "#");
+        bed.folder.write("config.yaml", &without)?;
         bed.restart()?;
-        assert!(restarted.send(()).is_ok());
-        flow.join(PATIENCE)?;
-        assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+        bed.expect_no_trace()?;
+        let since = bed.port.now();
+        bed.folder.write("config.yaml", &config)?;
+        bed.port
+            .wait_for("ARP announcement", since, PATIENCE, |frame| {
+                Arp::parse(&frame.bytes)?.announces(VIP, Operation::Request)
+            })?;
+        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)?;
         proxy_answers(bed)
     })
 }
