@@ -213,7 +213,7 @@ impl Bed {
     /// # Errors
     /// When something is left.
     pub fn expect_no_trace(&self) -> anyhow::Result<()> {
-        self.untouched.expect(&self.trace()?)
+        self.untouched.expect_on(&self.node, &self.options.bpf_root)
     }
 
     /// Frames of the node's port since a moment.

@@ -155,8 +155,8 @@ impl Scene {
             let status = self.sanmon.wait(PATIENCE)?;
             cleanup.process_ended();
             anyhow::ensure!(status.success(), "sanmon ended with {status}: {}", self.sanmon.log());
-            let left = Trace::of(&self.node, &self.options.bpf_root)?;
-            self.untouched.expect(&left).context("something is left on the node")?;
+            self.untouched
+                .expect_on(&self.node, &self.options.bpf_root).context("something is left on the node")?;
             Ok("no program on eth0, no pin, no route, no rule; the namespaces end with this process".into())
         });
     }
