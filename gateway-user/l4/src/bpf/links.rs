@@ -9,7 +9,7 @@ use aya::programs::tc::TcAttachOptions;
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
 use nix::errno::Errno;
 
-use super::{EGRESS, INGRESS, Programs};
+use super::{EGRESS, INGRESS, Programs, XDP};
 use crate::{AttachError, Hook};
 
 const SOCKET_PIN: &str = "socket";
@@ -48,7 +48,7 @@ impl Links {
         )?;
         match hook {
             Hook::Native => {
-                attach_xdp(programs.xdp().map_err(error)?, interface, &xdp)?;
+                attach_xdp(programs.xdp(XDP).map_err(error)?, interface, &xdp)?;
                 unpin(&ingress)
             }
             Hook::Tc => {
