@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SOON, TCP, VIP, on_bed};
 use gateway_vm_tests::client::{self, Conversation, Get, Transport};
-use gateway_vm_tests::frame::{Arp, Operation};
 use gateway_vm_tests::{dns, sanmon};
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
@@ -49,30 +48,6 @@ fn outlives(bed: &mut Bed) -> anyhow::Result<()> {
     flow.join(PATIENCE)?;
     assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
     proxy_answers(bed)
-}
-
-#[test]
-fn pool_that_appears_while_it_runs_switches_the_gates_on() -> anyhow::Result<()> {
-    let test = "pool_that_appears_while_it_runs_switches_the_gates_on";
-    on_bed(test, Mode::Tc, |bed| {
-        bed.sanmon.signal(Signal::SIGINT)?;
-        bed.sanmon.wait(PATIENCE)?;
-        let config = bed.folder.read("config.yaml")?;
-        let without = config
-            .replace("- name: lan", "[]")
-            .replace("    addresses:", "#");
-        bed.folder.write("config.yaml", &without)?;
-        bed.restart()?;
-        bed.expect_no_trace()?;
-        let since = bed.port.now();
-        bed.folder.write("config.yaml", &config)?;
-        bed.port
-            .wait_for("ARP announcement", since, PATIENCE, |frame| {
-                Arp::parse(&frame.bytes)?.announces(VIP, Operation::Request)
-            })?;
-        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)?;
-        proxy_answers(bed)
-    })
 }
 
 #[test]
