@@ -1,5 +1,6 @@
 //! The kernel's side: the programs, their links and their maps. The only module that names the BPF library.
 
+mod detach;
 mod links;
 mod maps;
 mod trial;
@@ -13,6 +14,7 @@ use nix::libc;
 
 use crate::OpenError;
 
+pub(crate) use detach::unpin;
 pub(crate) use links::Links;
 pub(crate) use maps::KernelMaps;
 pub use trial::{Program, Trial};

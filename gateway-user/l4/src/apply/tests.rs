@@ -93,6 +93,13 @@ impl Maps for Fake {
             }
         }
         self.state.record(write.clone());
+        self.look(write);
+        Ok(())
+    }
+}
+
+impl Fake {
+    fn look(&self, write: &Write) {
         for service in self.state.services.values().filter(|it| !it.is_proxied()) {
             let table = self
                 .state
@@ -113,7 +120,6 @@ impl Maps for Fake {
                 assert_ne!(endpoint.place(), Place::Absent, "after {write:?}");
             }
         }
-        Ok(())
     }
 }
 
