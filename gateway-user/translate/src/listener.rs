@@ -261,7 +261,7 @@ fn certificate(
     // Before existence: a missing grant must not tell whether the Secret is there.
     if !grants.permit(Kind::Gateway, gateway, reference) {
         let message = format!(
-            "no ReferenceGrant lets a Gateway of {} use Secret {name}",
+            "no ReferenceGrant lets Gateways of namespace {} use Secret {name}",
             gateway.namespace
         );
         return Err(Problem::new(Reason::RefNotPermitted, message));
