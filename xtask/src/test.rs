@@ -28,7 +28,7 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases, and each crate built by itself.
+    /// Every test, property tests with sixteen times the cases.
     Full,
 }
 
@@ -60,8 +60,8 @@ pub(crate) fn run(
     let ran = start.elapsed();
 
     println!();
-    for skip in &summary.skipped {
-        println!("{skip}");
+    for line in summary.skipped.iter().chain(&summary.failures) {
+        println!("{line}");
     }
     println!(
         "test: {summary}; built in {}, ran in {}",
@@ -70,37 +70,6 @@ pub(crate) fn run(
     );
     if !succeeded {
         bail!("tests failed; their output is above");
-    }
-    if extent == Extent::Full {
-        alone(workspace)?;
-    }
-    Ok(())
-}
-
-/// Builds each crate by itself: together, one crate's features hide what another forgot to ask for.
-fn alone(workspace: &Workspace) -> anyhow::Result<()> {
-    let metadata = run::quietly(run::cargo(workspace).args([
-        "tree",
-        "--workspace",
-        "--depth=0",
-        "--prefix=none",
-        "--format={p}",
-    ]))?;
-    let packages = metadata
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|&name| name != "gateway-ebpf");
-    for package in packages {
-        let start = Instant::now();
-        run::visibly(run::cargo(workspace).args([
-            "check",
-            "--quiet",
-            "--locked",
-            "--package",
-            package,
-        ]))
-        .with_context(|| format!("{package} does not build alone"))?;
-        println!("{package} alone: ok, {}", run::elapsed(start.elapsed()));
     }
     Ok(())
 }
@@ -169,6 +138,7 @@ struct Summary {
     failed: u64,
     ignored: u64,
     skipped: Vec<String>,
+    failures: Vec<String>,
 }
 
 impl Summary {
@@ -176,6 +146,13 @@ impl Summary {
         // The line may follow an unfinished one of the test harness.
         if let Some((_, skip)) = line.split_once("skipped: ") {
             self.skipped.push(format!("skipped: {skip}"));
+        }
+        if let Some((name, _)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.split_once(" ... "))
+            .filter(|(_, verdict)| verdict.contains("FAILED"))
+        {
+            self.failures.push(format!("failed: {name}"));
         }
         let Some((_, counts)) = line.split_once("test result: ") else {
             return;
@@ -220,13 +197,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_several_programs_are_added_up() {
+    fn results_of_several_programs_are_added_up_and_failures_named() {
         let summary = summary_of(&[
+            "test a::holds ... ok",
+            "test a::breaks ... FAILED",
             "test result: ok. 15 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test result: \u{1b}[31mFAILED\u{1b}[m. 2 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s",
         ]);
 
         assert_eq!(summary.to_string(), "17 passed, 1 failed, 0 skipped");
+        assert_eq!(summary.failures, ["failed: a::breaks"]);
     }
 
     #[test]
