@@ -3,6 +3,7 @@
 //! A test that lacks something (root, mostly) ends early after a line `skipped: NAME: REASON` on the standard error of its
 //! process; here these lines are counted. Nothing is left out by this file.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -137,7 +138,8 @@ struct Summary {
     passed: u64,
     failed: u64,
     ignored: u64,
-    skipped: Vec<String>,
+    /// A test may say it more than once.
+    skipped: BTreeSet<String>,
     failures: Vec<String>,
 }
 
@@ -145,7 +147,7 @@ impl Summary {
     fn read(&mut self, line: &str) {
         // The line may follow an unfinished one of the test harness.
         if let Some((_, skip)) = line.split_once("skipped: ") {
-            self.skipped.push(format!("skipped: {skip}"));
+            self.skipped.insert(format!("skipped: {skip}"));
         }
         if let Some((name, _)) = line
             .strip_prefix("test ")
@@ -213,11 +215,13 @@ mod tests {
     fn a_skipped_test_is_named_and_not_counted_as_passed() {
         let summary = summary_of(&[
             "test lan_arp ... skipped: lan_arp: needs root",
+            "skipped: lan_arp: needs root",
             "ok",
             "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
         ]);
 
-        assert_eq!(summary.skipped, ["skipped: lan_arp: needs root"]);
+        let skipped: Vec<&String> = summary.skipped.iter().collect();
+        assert_eq!(skipped, ["skipped: lan_arp: needs root"]);
         assert_eq!(summary.to_string(), "1 passed, 0 failed, 1 skipped");
     }
 
