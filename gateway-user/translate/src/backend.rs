@@ -66,7 +66,7 @@ impl<'a> Resolver<'a> {
         // Before existence (conformance: UDPRouteInvalidCrossNamespaceBackendRef names a Service that is not there).
         if !self.grants.permit(kind, route, target) {
             let message = format!(
-                "no ReferenceGrant lets a {kind} of {} use Service {}",
+                "no ReferenceGrant lets {kind}s of namespace {} use Service {}",
                 route.namespace, target.name
             );
             return Err(Refusal::new(
