@@ -84,7 +84,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "codegen",
         remedy: "run `cargo xtask codegen` and commit what it writes",
-        check: |_workspace| codegen::run(codegen::Action::Check),
+        check: |workspace| codegen::run(workspace, codegen::Action::Check),
     },
     Step {
         name: "doc",

@@ -111,7 +111,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
-        Command::Codegen => codegen::run(codegen::Action::Write),
+        Command::Codegen => codegen::run(&workspace, codegen::Action::Write),
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {
             let tools = setup::require(&workspace)?;
