@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::capture::Frame;
 use crate::folder::Folder;
 use crate::lan::NIC;
 use crate::netlink::Mac;
@@ -214,13 +213,6 @@ impl Bed {
     /// When something is left.
     pub fn expect_no_trace(&self) -> anyhow::Result<()> {
         self.untouched.expect_on(&self.node, &self.options.bpf_root)
-    }
-
-    /// Frames of the node's port since a moment.
-    pub fn frames_since(&self, since: Duration) -> Vec<Frame> {
-        let mut frames = self.port.frames();
-        frames.retain(|frame| frame.at >= since);
-        frames
     }
 
     /// Plugs the node in again after [`Host::unplug`]. Its port is a new one, recorded from its first frame.

@@ -86,12 +86,11 @@ fn refuses(bed: &mut Bed) -> anyhow::Result<()> {
         assert_eq!(kind, Err(std::io::ErrorKind::ConnectionRefused));
         Ok(())
     })?;
-    let from_vip = bed
-        .frames_since(since)
-        .into_iter()
-        .filter_map(|frame| frame::endpoints(&frame.bytes))
-        .any(|(source, _)| source == (VIP, 22));
-    assert!(from_vip, "the reset comes from the VIP");
+    bed.port
+        .wait_for("segment from the VIP", since, SOON, |frame| {
+            let (source, _) = frame::endpoints(&frame.bytes)?;
+            (source == (VIP, 22)).then_some(())
+        })?;
     drop((tcp, udp));
     Ok(())
 }
