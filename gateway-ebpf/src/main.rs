@@ -1,2 +1,92 @@
-//! Placeholder.
-fn main() {}
+//! Sanmon's packet programs. Entry points only: each hands the packet to its stage and turns the outcome into a verdict.
+
+#![no_std]
+#![no_main]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![deny(unused_results)]
+#![expect(
+    unsafe_code,
+    reason = "packets and maps are reached through raw pointers; every block says why it holds"
+)]
+
+mod answer;
+mod counters;
+mod egress;
+mod flow;
+mod ingress;
+mod link;
+mod lookup;
+mod maps;
+mod neighbour;
+mod packet;
+mod parse;
+mod rewrite;
+mod socket;
+
+use aya_ebpf::macros::{classifier, sk_lookup, xdp};
+use aya_ebpf::programs::{SkLookupContext, TcContext, XdpContext};
+use aya_ebpf::{bindings::TC_ACT_SHOT, bindings::TC_ACT_UNSPEC, bindings::xdp_action};
+use gateway_common::counter::{Counter, Verdict};
+
+use crate::link::{TcFrame, XdpFrame};
+
+/// Gates 1 and 2 on an interface with native XDP.
+#[xdp]
+fn sanmon_xdp(context: XdpContext) -> u32 {
+    match conclude(ingress::steer(&XdpFrame::new(context))) {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+        Verdict::Reflect => xdp_action::XDP_TX,
+    }
+}
+
+/// Gates 1 and 2 on any other interface.
+#[classifier]
+fn sanmon_ingress(context: TcContext) -> i32 {
+    let frame = TcFrame::new(context);
+    match conclude(frame.linearise().and_then(|()| ingress::steer(&frame))) {
+        // Goes on with the next program at this hook, then to the stack.
+        Verdict::Pass => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+        Verdict::Reflect => frame.reflect(),
+    }
+}
+
+/// The way back: replies of endpoints, on every interface.
+#[classifier]
+fn sanmon_egress(context: TcContext) -> i32 {
+    let frame = TcFrame::new(context);
+    match conclude(frame.linearise().and_then(|()| egress::reverse(&frame))) {
+        Verdict::Pass | Verdict::Reflect => TC_ACT_UNSPEC,
+        Verdict::Drop => TC_ACT_SHOT,
+    }
+}
+
+/// Hands connections to a VIP to gate 3's sockets, and keeps them from all others.
+#[sk_lookup]
+fn sanmon_socket(context: SkLookupContext) -> u32 {
+    socket::select(&context)
+}
+
+/// The one exit: each packet is counted once, here, and its reason decides what happens to it.
+///
+/// Stages end early with `Err` or late with `Ok`; both are just the reason.
+#[inline(always)]
+fn conclude(outcome: Result<Counter, Counter>) -> Verdict {
+    let reason = match outcome {
+        Ok(reason) | Err(reason) => reason,
+    };
+    counters::count(reason);
+    reason.verdict()
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier refuses a program from which this can be reached.
+    loop {}
+}
+
+/// Helpers for GPL-compatible programs only are not used, but the kernel asks for a licence all the same.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 11] = *b"Apache-2.0\0";

@@ -1,2 +1,41 @@
-//! Placeholder.
-fn main() {}
+//! `sanmon`: a Gateway API implementation for bare-metal Kubernetes. Reads the command line and hands over.
+
+#![deny(unsafe_code)]
+
+mod admin;
+mod board;
+mod check;
+mod cli;
+mod config;
+mod gates;
+mod get;
+mod interfaces;
+mod links;
+mod output;
+mod routes;
+mod telemetry;
+mod uninstall;
+mod version;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(arguments) => wire::run(arguments, &cli.log),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Get(arguments) => get::run(&arguments),
+        Command::Uninstall(arguments) => uninstall::run(&arguments),
+        Command::Version(arguments) => version::run(&arguments),
+        Command::Completion(arguments) => cli::complete(&arguments),
+    };
+    result.unwrap_or_else(|error| output::fail(&error))
+}

@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Gate 1 without the wire: decides which addresses this node answers for, until when, and what it tells its neighbours.
+//!
+//! A state machine: it is told what exists ([`Announcer::update`]) and what time it is, and gives back
+//! [`Command`]s. It opens no socket, reads no clock and knows nothing of BPF; the answers themselves are given in the
+//! kernel, by an entry that carries the deadline that is decided here.
+
+#![forbid(unsafe_code)]
+
+mod announcer;
+pub mod arp;
+mod claim;
+mod command;
+mod lease;
+mod ownership;
+mod refresh;
+
+pub use announcer::{Announcer, Settings, View};
+pub use command::Command;
+pub use ownership::{Decision, Ownership, Reason};

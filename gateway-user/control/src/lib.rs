@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The control plane: objects come in from a source, one immutable publication goes out.
+//!
+//! A [`source`] reads objects and hands complete [`Content`]s to the [`Publisher`]; the publisher translates them and
+//! keeps the newest [`Published`] in a watch channel. [`status`] puts what the gates reported over the conditions that
+//! the translation promised. Nothing here knows sockets, BPF or the command line.
+
+#![forbid(unsafe_code)]
+
+pub mod problem;
+pub mod publish;
+pub mod source;
+pub mod status;
+
+pub use problem::{Problem, Severity};
+pub use publish::{Content, Published, Publisher};
+pub use source::folder::Folder;
+pub use source::watch::FolderSource;

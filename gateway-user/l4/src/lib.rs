@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Gates 1 and 2 as user space sees them: programs, links and maps that follow the snapshot.
+//!
+//! `plan` says what the maps should hold, `apply` writes the difference in a safe order, `bpf` is the only module that
+//! names the BPF library. Nothing here knows Kubernetes, tokio or the other gates.
+
+mod apply;
+mod bpf;
+pub mod datapath;
+mod driver;
+pub mod error;
+mod plan;
+mod root;
+pub mod stats;
+
+pub use bpf::{Program, Trial};
+pub use datapath::{Datapath, Hook, Settings, uninstall};
+pub use error::{ApplyError, AttachError, OpenError, RemoveError};
+pub use gateway_common::counter::{Counter, Verdict};
+pub use stats::{Counters, ServiceCounters};

@@ -1,0 +1,102 @@
+//! Gate 2's way in: from a frame to an endpoint, to gate 3, or to a refusal.
+
+use gateway_common::counter::Counter;
+use gateway_common::flow::FlowKey;
+use gateway_common::service::Service;
+
+use crate::counters::count_traffic;
+use crate::flow::{self, Signal};
+use crate::packet::Frame;
+use crate::parse::{self, ICMP, Ipv4, Link, Payload, TCP, TcpFields, UDP};
+use crate::rewrite::{Change, End};
+use crate::{answer, lookup, neighbour};
+
+/// Decides about a packet that comes in, and changes it as decided.
+#[inline(always)]
+pub(crate) fn steer(frame: &impl Frame) -> Result<Counter, Counter> {
+    let link = parse::link(frame)?;
+    match link.payload {
+        Payload::Arp => neighbour::arp(frame, &link),
+        Payload::Ipv4 => ipv4(frame, &link),
+        Payload::Ipv6 => neighbour::solicitation(frame, &link),
+        Payload::Other => Err(Counter::NoVip),
+    }
+}
+
+#[inline(always)]
+fn ipv4(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
+    let mut ip = Ipv4::read(frame, link.length).ok_or(Counter::TooShort)?;
+    if !lookup::is_vip(&ip.destination()) {
+        return Err(Counter::NoVip);
+    }
+    // Looked at only now, for what is no VIP's passes either way: a switch that has forgotten an address floods.
+    if !link.is_group() && lookup::mac_of(frame.interface()) != Some(link.destination) {
+        return Err(Counter::NotOurs);
+    }
+    ip.validate(frame)?;
+    match ip.header.proto {
+        TCP => tcp(frame, link, &ip),
+        UDP => udp(frame, link, &ip),
+        ICMP => answer::echo(frame, link, &ip),
+        _ => Err(Counter::OtherProtocol),
+    }
+}
+
+#[inline(always)]
+fn tcp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
+    let tcp = parse::tcp(frame, ip)?;
+    let signal = signal_of(&tcp);
+    let Some(service) = lookup::service(ip.destination(), tcp.destination, TCP) else {
+        return answer::reset(frame, link, ip, &tcp, Counter::RefusedTcp);
+    };
+    match forward(frame, ip, &service, (tcp.source, tcp.destination), signal) {
+        Err(reason @ (Counter::NoBackendTcp | Counter::EndpointGone)) => {
+            answer::reset(frame, link, ip, &tcp, reason)
+        }
+        outcome => outcome,
+    }
+}
+
+#[inline(always)]
+fn udp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
+    let udp = parse::udp(frame, ip)?;
+    let Some(service) = lookup::service(ip.destination(), udp.dst, UDP) else {
+        return answer::unreachable(frame, link, ip);
+    };
+    forward(frame, ip, &service, (udp.src, udp.dst), Signal::Datagram)
+}
+
+/// What a TCP header says about its connection.
+#[inline(always)]
+pub(crate) fn signal_of(tcp: &TcpFields) -> Signal {
+    if tcp.has(TcpFields::FIN | TcpFields::RST) {
+        Signal::Ends
+    } else if tcp.has(TcpFields::SYN) && !tcp.has(TcpFields::ACK) {
+        Signal::Opens
+    } else {
+        Signal::Continues
+    }
+}
+
+#[inline(always)]
+fn forward(
+    frame: &impl Frame,
+    ip: &Ipv4,
+    service: &Service,
+    (source, destination): ([u8; 2], [u8; 2]),
+    signal: Signal,
+) -> Result<Counter, Counter> {
+    count_traffic(service, frame.len());
+    if service.is_proxied() {
+        return Err(Counter::Proxied);
+    }
+    let key = FlowKey::new(
+        (ip.source(), source),
+        (ip.destination(), destination),
+        ip.header.proto,
+    );
+    let steering = flow::steer(&key, service, signal)?;
+    let endpoint = (steering.address, steering.port);
+    frame.change(&Change::new(ip, End::Destination, destination, endpoint))?;
+    Ok(steering.reason)
+}

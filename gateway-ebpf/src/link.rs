@@ -1,0 +1,188 @@
+//! The two hooks as one kind of frame: how each reaches, changes, grows, cuts and reflects a packet.
+
+use aya_ebpf::EbpfContext;
+use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
+use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
+use aya_ebpf::helpers::{
+    bpf_redirect, bpf_skb_change_tail, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use gateway_common::checksum::Sum;
+use gateway_common::counter::Counter;
+use gateway_common::limits::HEADERS_BYTES_MAX;
+
+use crate::packet::{Frame, opaque, read, write};
+use crate::parse::{ETHERNET_LEN, UDP};
+use crate::rewrite::{Change, ICMP_ROOM};
+
+/// A packet at native XDP: complete checksums, all of it in reach.
+pub(crate) struct XdpFrame {
+    context: XdpContext,
+}
+
+/// A packet at tc: perhaps a partial checksum, perhaps only its start in reach.
+pub(crate) struct TcFrame {
+    context: TcContext,
+}
+
+impl XdpFrame {
+    #[inline(always)]
+    pub(crate) fn new(context: XdpContext) -> Self {
+        Self { context }
+    }
+}
+
+impl Frame for XdpFrame {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        (self.context.data(), self.context.data_end())
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        // Else the compiler subtracts the end alone from something, which the verifier forbids.
+        opaque(self.context.data_end() - self.context.data()) as u32
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.context.ingress_ifindex() as u32
+    }
+
+    #[inline(always)]
+    fn change(&self, change: &Change) -> Result<(), Counter> {
+        let field = |offset| read::<[u8; 2]>(self, offset).ok_or(Counter::RewriteFailed);
+        let addresses = Sum::new().replace4(change.old_address, change.new_address);
+        let network = addresses.update(field(change.network_check())?);
+        let both = addresses.replace(change.old_port, change.new_port);
+        let transport = field(change.transport_check())?;
+        let transport = if change.protocol == UDP {
+            both.update_udp(transport)
+        } else {
+            both.update(transport)
+        };
+        write(self, change.address(), change.new_address)?;
+        write(self, change.network_check(), network)?;
+        write(self, change.port(), change.new_port)?;
+        write(self, change.transport_check(), transport)
+    }
+
+    #[inline(always)]
+    fn make_room(&self) -> Result<(), Counter> {
+        // SAFETY: the context is the one that the kernel gave to this run of the program.
+        let failed = unsafe { bpf_xdp_adjust_head(self.context.ctx, -(ICMP_ROOM as i32)) };
+        if failed != 0 {
+            return Err(Counter::RewriteFailed);
+        }
+        let ethernet = read::<[u8; ETHERNET_LEN]>(self, ICMP_ROOM).ok_or(Counter::RewriteFailed)?;
+        write(self, 0, ethernet)
+    }
+
+    #[inline(always)]
+    fn truncate(&self, bytes: u32) -> Result<(), Counter> {
+        let delta = bytes as i32 - self.len() as i32;
+        // SAFETY: the context is the one that the kernel gave to this run of the program.
+        let failed = unsafe { bpf_xdp_adjust_tail(self.context.ctx, delta) };
+        if failed != 0 {
+            return Err(Counter::RewriteFailed);
+        }
+        Ok(())
+    }
+}
+
+impl TcFrame {
+    #[inline(always)]
+    pub(crate) fn new(context: TcContext) -> Self {
+        Self { context }
+    }
+
+    /// Brings the headers into reach when the driver left them in fragments.
+    #[inline(always)]
+    pub(crate) fn linearise(&self) -> Result<(), Counter> {
+        let wanted = self.len().min(HEADERS_BYTES_MAX);
+        let reachable = (self.context.data_end() - self.context.data()) as u32;
+        if reachable >= wanted {
+            return Ok(());
+        }
+        self.context
+            .skb
+            .pull_data(wanted)
+            .map_err(|_error| Counter::RewriteFailed)
+    }
+
+    /// Sends the packet back out of its interface; gives the hook's return value.
+    #[inline(always)]
+    pub(crate) fn reflect(&self) -> i32 {
+        // SAFETY: takes two numbers.
+        unsafe { bpf_redirect(self.interface(), 0) as i32 }
+    }
+
+    #[inline(always)]
+    fn skb(&self) -> *mut aya_ebpf::bindings::__sk_buff {
+        self.context.as_ptr().cast()
+    }
+}
+
+impl Frame for TcFrame {
+    #[inline(always)]
+    fn bounds(&self) -> (usize, usize) {
+        (self.context.data(), self.context.data_end())
+    }
+
+    #[inline(always)]
+    fn len(&self) -> u32 {
+        self.context.len()
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        // SAFETY: the context is the one that the kernel gave to this run of the program.
+        unsafe { (*self.skb()).ifindex }
+    }
+
+    #[inline(always)]
+    fn change(&self, change: &Change) -> Result<(), Counter> {
+        let old = u64::from(u32::from_ne_bytes(change.old_address));
+        let new = u64::from(u32::from_ne_bytes(change.new_address));
+        let old_port = u64::from(u16::from_ne_bytes(change.old_port));
+        let new_port = u64::from(u16::from_ne_bytes(change.new_port));
+        // A UDP checksum of zero means none and stays none.
+        let zero = if change.protocol == UDP {
+            u64::from(BPF_F_MARK_MANGLED_0)
+        } else {
+            0
+        };
+        let addresses = zero | u64::from(BPF_F_PSEUDO_HDR) | 4;
+        // The helpers know whether the sender left the sum to the hardware; then only the pseudo header counts.
+        self.context
+            .l4_csum_replace(change.transport_check(), old, new, addresses)
+            .and_then(|()| {
+                self.context
+                    .l4_csum_replace(change.transport_check(), old_port, new_port, zero | 2)
+            })
+            .and_then(|()| {
+                self.context
+                    .l3_csum_replace(change.network_check(), old, new, 4)
+            })
+            .and_then(|()| self.context.store(change.address(), &change.new_address, 0))
+            .and_then(|()| self.context.store(change.port(), &change.new_port, 0))
+            .map_err(|_error| Counter::RewriteFailed)
+    }
+
+    #[inline(always)]
+    fn make_room(&self) -> Result<(), Counter> {
+        self.context
+            .skb
+            .adjust_room(ICMP_ROOM as i32, BPF_ADJ_ROOM_MAC, 0)
+            .map_err(|_error| Counter::RewriteFailed)
+    }
+
+    #[inline(always)]
+    fn truncate(&self, bytes: u32) -> Result<(), Counter> {
+        // SAFETY: the context is the one that the kernel gave to this run of the program.
+        if unsafe { bpf_skb_change_tail(self.skb(), bytes, 0) } != 0 {
+            return Err(Counter::RewriteFailed);
+        }
+        Ok(())
+    }
+}

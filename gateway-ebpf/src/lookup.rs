@@ -1,0 +1,62 @@
+//! From a packet's addresses to what they mean: VIP, service, table, endpoint. Writes nothing.
+
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use gateway_common::addr::Address;
+use gateway_common::announce::MacBytes;
+use gateway_common::endpoint::{Endpoint, EndpointId, Place, REFUSED};
+use gateway_common::flow::FlowKey;
+use gateway_common::limits::SLOTS_PER_CHUNK;
+use gateway_common::service::{Service, ServiceKey};
+
+use crate::maps::{ENDPOINTS, POOLS, PORTS, SERVICES, TABLES, VIPS};
+
+/// Whether an address is announced.
+#[inline(always)]
+pub(crate) fn is_vip(address: &Address) -> bool {
+    VIPS.get_ptr(address).is_some()
+}
+
+/// Whether an address belongs to a pool, announced or not.
+#[inline(always)]
+pub(crate) fn is_in_pool(address: Address) -> bool {
+    POOLS.get(&Key::new(128, address)).is_some()
+}
+
+/// The Ethernet address of an interface.
+#[inline(always)]
+pub(crate) fn mac_of(interface: u32) -> Option<MacBytes> {
+    let port = PORTS.get_ptr(interface)?;
+    // SAFETY: map memory stays readable while the program runs; a value is replaced as a whole.
+    Some(unsafe { (*port).mac() })
+}
+
+/// The frontend behind a VIP's port.
+#[inline(always)]
+pub(crate) fn service(vip: Address, port: [u8; 2], protocol: u8) -> Option<Service> {
+    let service = SERVICES.get_ptr(ServiceKey::new(vip, port, protocol))?;
+    // SAFETY: map memory stays readable while the program runs; the value is 8 bytes, copied at once.
+    Some(unsafe { *service })
+}
+
+/// The endpoint with an id.
+#[inline(always)]
+pub(crate) fn endpoint(id: EndpointId) -> Option<&'static Endpoint> {
+    ENDPOINTS.get(u32::from(id))
+}
+
+/// The endpoint that a service's table has for a new flow; none: the flow's share is refused.
+#[inline(always)]
+pub(crate) fn pick(service: &Service, key: &FlowKey) -> Option<(EndpointId, &'static Endpoint)> {
+    let slot = service.slot(key.hash());
+    let chunk = TABLES.get_value(service.id(), &(slot / SLOTS_PER_CHUNK as u32))?;
+    // The mask repeats what the division left, in a form that the verifier follows.
+    let id = *chunk.slots.get(slot as usize & (SLOTS_PER_CHUNK - 1))?;
+    if id == REFUSED {
+        return None;
+    }
+    let endpoint = endpoint(id)?;
+    match endpoint.place() {
+        Place::Absent => None,
+        Place::Here | Place::Elsewhere => Some((id, endpoint)),
+    }
+}

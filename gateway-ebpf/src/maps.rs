@@ -1,0 +1,78 @@
+//! All maps. Their names, types and sizes are what `bpftool map dump` shows and what user space finds by name.
+
+use aya_ebpf::bindings::BPF_F_INNER_MAP;
+use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, SockMap};
+use aya_ebpf::macros::btf_map;
+use gateway_common::addr::Address;
+use gateway_common::announce::{Answer, AnswerKey, Port};
+use gateway_common::counter::Counter;
+use gateway_common::endpoint::Endpoint;
+use gateway_common::flow::{Flow, FlowKey, Reply};
+use gateway_common::limits::{
+    ANSWERS_MAX, CHUNKS_MAX, ENDPOINTS_MAX, FLOWS_MAX, OPENINGS_MAX, POOL_PREFIXES_MAX, PORTS_MAX,
+    SERVICES_MAX, SOCKETS_MAX, VIPS_MAX,
+};
+use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
+
+/// Attached interfaces by index.
+#[btf_map]
+pub(crate) static PORTS: HashMap<u32, Port, PORTS_MAX> = HashMap::new();
+
+/// The prefixes of all pools.
+#[btf_map]
+pub(crate) static POOLS: LpmTrie<Address, u32, POOL_PREFIXES_MAX> = LpmTrie::new();
+
+/// The addresses that may be answered for.
+#[btf_map]
+pub(crate) static ANSWERS: HashMap<AnswerKey, Answer, ANSWERS_MAX> = HashMap::new();
+
+/// The VIPs; the value has no meaning.
+#[btf_map]
+pub(crate) static VIPS: HashMap<Address, u32, VIPS_MAX> = HashMap::new();
+
+/// The frontends.
+#[btf_map]
+pub(crate) static SERVICES: HashMap<ServiceKey, Service, SERVICES_MAX> = HashMap::new();
+
+/// The endpoints by id.
+#[btf_map]
+pub(crate) static ENDPOINTS: Array<Endpoint, ENDPOINTS_MAX> = Array::new();
+
+/// A Maglev table.
+type Table = Array<Chunk, CHUNKS_MAX, { BPF_F_INNER_MAP as usize }>;
+
+/// The Maglev tables by service id. One write replaces a whole table; their lengths differ.
+#[btf_map]
+pub(crate) static TABLES: ArrayOfMaps<Table, SERVICES_MAX> = ArrayOfMaps::new();
+
+/// Flows by client and VIP.
+#[btf_map]
+pub(crate) static FLOWS: LruHashMap<FlowKey, Flow, FLOWS_MAX> = LruHashMap::new();
+
+/// The same flows by client and endpoint.
+#[btf_map]
+pub(crate) static REPLIES: LruHashMap<FlowKey, Reply, FLOWS_MAX> = LruHashMap::new();
+
+/// Flows of which one packet was seen, by client and VIP.
+#[btf_map]
+pub(crate) static OPENINGS: LruHashMap<FlowKey, Flow, OPENINGS_MAX> = LruHashMap::new();
+
+/// The same by client and endpoint.
+#[btf_map]
+pub(crate) static OPENING_REPLIES: LruHashMap<FlowKey, Reply, OPENINGS_MAX> = LruHashMap::new();
+
+/// Gate 3's listening sockets, one per worker.
+#[btf_map]
+pub(crate) static SOCKETS: SockMap<SOCKETS_MAX> = SockMap::new();
+
+/// How many of them there are, in entry 0.
+#[btf_map]
+pub(crate) static SOCKET_COUNT: Array<u32, 1> = Array::new();
+
+/// Packets by reason.
+#[btf_map]
+pub(crate) static COUNTERS: PerCpuArray<u64, { Counter::ALL.len() }> = PerCpuArray::new();
+
+/// Clients' traffic by service id.
+#[btf_map]
+pub(crate) static TRAFFIC: PerCpuArray<Traffic, SERVICES_MAX> = PerCpuArray::new();

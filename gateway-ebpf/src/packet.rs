@@ -1,0 +1,100 @@
+//! Reading and writing headers by value: the only pointer arithmetic on packets.
+
+use core::ptr;
+
+use gateway_common::counter::Counter;
+use network_types::arp::ArpHdr;
+use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
+use network_types::udp::UdpHdr;
+
+use crate::rewrite::Change;
+
+/// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
+const OFFSET_MAX: usize = 255;
+
+/// A header that may be read from and written to any place in a packet.
+///
+/// # Safety
+/// Implementors have alignment 1 and no invalid bit pattern.
+pub(crate) unsafe trait Header: Copy {}
+
+// SAFETY: arrays of bytes.
+unsafe impl<const N: usize> Header for [u8; N] {}
+// SAFETY: all fields are arrays of bytes.
+unsafe impl Header for Ipv4Hdr {}
+// SAFETY: all fields are arrays of bytes.
+unsafe impl Header for Ipv6Hdr {}
+// SAFETY: all fields are arrays of bytes.
+unsafe impl Header for UdpHdr {}
+// SAFETY: all fields are arrays of bytes.
+unsafe impl Header for ArpHdr {}
+
+/// A packet at a hook, whichever hook it is.
+pub(crate) trait Frame {
+    /// Start and end of the bytes that can be reached.
+    fn bounds(&self) -> (usize, usize);
+
+    /// The length in bytes, what cannot be reached included.
+    fn len(&self) -> u32;
+
+    /// The index of the interface.
+    fn interface(&self) -> u32;
+
+    /// Replaces an address and a port, and updates the checksums.
+    fn change(&self, change: &Change) -> Result<(), Counter>;
+
+    /// Makes room of `ICMP_ROOM` bytes before the network header; what is in front of it moves or is to be written anew.
+    fn make_room(&self) -> Result<(), Counter>;
+
+    /// Cuts the packet to a length.
+    fn truncate(&self, bytes: u32) -> Result<(), Counter>;
+}
+
+/// Reads a header; none: it does not fit.
+///
+/// Of two bytes or more: the check of a single one becomes a comparison that teaches the verifier nothing (Linux 6.18).
+#[inline(always)]
+pub(crate) fn read<H: Header>(frame: &impl Frame, offset: usize) -> Option<H> {
+    const { assert!(size_of::<H>() > 1) };
+    let (start, end) = frame.bounds();
+    if offset > OFFSET_MAX || start + offset + size_of::<H>() > end {
+        return None;
+    }
+    let header = ptr::with_exposed_provenance::<H>(start + offset);
+    // SAFETY: its bytes were checked against the end above, and a Header has alignment 1 and takes any bytes.
+    Some(unsafe { header.read() })
+}
+
+/// Writes a header; an error: it does not fit.
+#[inline(always)]
+pub(crate) fn write<H: Header>(
+    frame: &impl Frame,
+    offset: usize,
+    header: H,
+) -> Result<(), Counter> {
+    let (start, end) = frame.bounds();
+    let start = opaque(start);
+    if offset > OFFSET_MAX || start + offset + size_of::<H>() > end {
+        return Err(Counter::RewriteFailed);
+    }
+    let place = ptr::with_exposed_provenance_mut::<H>(start + offset);
+    // SAFETY: its bytes were checked against the end above, and a Header has alignment 1.
+    unsafe { place.write(header) };
+    Ok(())
+}
+
+/// Hides from the compiler where a value comes from.
+///
+/// The compiler proves some bounds checks superfluous by others that came before; the verifier does not follow the
+/// proof ("R8 offset is outside of the packet", Linux 6.18) and refuses the program. Without this nothing loads, and
+/// every packet case fails.
+#[inline(always)]
+pub(crate) fn opaque(value: usize) -> usize {
+    let mut hidden = value;
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: moves a register to itself. An empty text gives two lines the same instruction, which the kernel refuses.
+    unsafe {
+        core::arch::asm!("{0} = {0}", inout(reg) hidden, options(pure, nomem, nostack, preserves_flags));
+    }
+    hidden
+}

@@ -1,0 +1,212 @@
+//! Wire formats: bytes in, values out. Knows no maps and writes nothing.
+
+use gateway_common::addr::Address;
+use gateway_common::announce::MacBytes;
+use gateway_common::counter::Counter;
+use gateway_common::limits::VLAN_TAGS_MAX;
+use network_types::ip::Ipv4Hdr;
+use network_types::udp::UdpHdr;
+
+use crate::packet::{Frame, Header, read};
+
+/// Length of an Ethernet header without tags.
+pub(crate) const ETHERNET_LEN: usize = 14;
+/// Length of a VLAN tag.
+pub(crate) const TAG_LEN: usize = 4;
+/// Length of an IPv4 header without options.
+pub(crate) const IPV4_LEN: usize = 20;
+/// IP protocol numbers.
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const ICMPV6: u8 = 58;
+
+const TYPE_IPV4: u16 = 0x0800;
+const TYPE_ARP: u16 = 0x0806;
+const TYPE_IPV6: u16 = 0x86dd;
+const TYPE_VLAN: u16 = 0x8100;
+const TYPE_QINQ: u16 = 0x88a8;
+
+/// More fragments, or an offset that is not zero.
+const FRAGMENT_MASK: u16 = 0x3fff;
+
+/// What an Ethernet frame carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload {
+    Arp,
+    Ipv4,
+    Ipv6,
+    Other,
+}
+
+/// The Ethernet header with its tags.
+#[derive(Clone, Copy)]
+pub(crate) struct Link {
+    pub(crate) destination: MacBytes,
+    pub(crate) payload: Payload,
+    /// Where the network header starts.
+    pub(crate) length: usize,
+}
+
+impl Link {
+    /// Whether the frame is for a group: broadcast or multicast.
+    #[inline(always)]
+    pub(crate) fn is_group(&self) -> bool {
+        let [first, ..] = self.destination;
+        first & 1 != 0
+    }
+}
+
+/// The IPv4 header, before anything about it is believed.
+#[derive(Clone, Copy)]
+pub(crate) struct Ipv4 {
+    pub(crate) header: Ipv4Hdr,
+    /// Where it starts.
+    pub(crate) offset: usize,
+    /// Where the transport header starts, once validated.
+    pub(crate) transport: usize,
+}
+
+/// The TCP header.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct TcpFields {
+    pub(crate) source: [u8; 2],
+    pub(crate) destination: [u8; 2],
+    pub(crate) sequence: [u8; 4],
+    pub(crate) acknowledgement: [u8; 4],
+    pub(crate) data_offset: u8,
+    pub(crate) flags: u8,
+    pub(crate) window: [u8; 2],
+    pub(crate) check: [u8; 2],
+    pub(crate) urgent: [u8; 2],
+}
+
+// SAFETY: all fields are bytes and arrays of bytes.
+unsafe impl Header for TcpFields {}
+
+impl TcpFields {
+    pub(crate) const FIN: u8 = 0x01;
+    pub(crate) const SYN: u8 = 0x02;
+    pub(crate) const RST: u8 = 0x04;
+    pub(crate) const ACK: u8 = 0x10;
+
+    /// Whether a flag of a set is set.
+    #[inline(always)]
+    pub(crate) fn has(&self, flags: u8) -> bool {
+        self.flags & flags != 0
+    }
+
+    /// Length of the header with its options, in bytes.
+    #[inline(always)]
+    pub(crate) fn header_len(&self) -> u16 {
+        u16::from(self.data_offset >> 4) * 4
+    }
+}
+
+/// Reads the Ethernet header and up to two tags.
+#[inline(always)]
+pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
+    let destination = read::<MacBytes>(frame, 0).ok_or(Counter::TooShort)?;
+    let mut length = ETHERNET_LEN;
+    let mut kind = read::<[u8; 2]>(frame, ETHERNET_LEN - 2).ok_or(Counter::TooShort)?;
+    for _tag in 0..VLAN_TAGS_MAX {
+        let tagged = u16::from_be_bytes(kind);
+        if tagged != TYPE_VLAN && tagged != TYPE_QINQ {
+            break;
+        }
+        kind = read::<[u8; 2]>(frame, length + 2).ok_or(Counter::TooShort)?;
+        length += TAG_LEN;
+    }
+    let payload = match u16::from_be_bytes(kind) {
+        TYPE_ARP => Payload::Arp,
+        TYPE_IPV4 => Payload::Ipv4,
+        TYPE_IPV6 => Payload::Ipv6,
+        _ => Payload::Other,
+    };
+    Ok(Link {
+        destination,
+        payload,
+        length,
+    })
+}
+
+impl Ipv4 {
+    /// Reads the fixed part.
+    #[inline(always)]
+    pub(crate) fn read(frame: &impl Frame, offset: usize) -> Option<Self> {
+        let header = read::<Ipv4Hdr>(frame, offset)?;
+        Some(Self {
+            header,
+            offset,
+            transport: offset + IPV4_LEN,
+        })
+    }
+
+    /// Holds the header against the frame, and finds the transport header behind the options.
+    #[inline(always)]
+    pub(crate) fn validate(&mut self, frame: &impl Frame) -> Result<(), Counter> {
+        let header_len = self.header_len();
+        let total = u16::from_be_bytes(self.header.tot_len);
+        if self.header.vihl >> 4 != 4 || header_len < IPV4_LEN || usize::from(total) < header_len {
+            return Err(Counter::Malformed);
+        }
+        if self.offset as u32 + u32::from(total) > frame.len() {
+            return Err(Counter::Truncated);
+        }
+        if u16::from_be_bytes(self.header.frags) & FRAGMENT_MASK != 0 {
+            return Err(Counter::Fragment);
+        }
+        self.transport = self.offset + header_len;
+        Ok(())
+    }
+
+    /// Length of the header with its options, in bytes.
+    #[inline(always)]
+    pub(crate) fn header_len(&self) -> usize {
+        usize::from(self.header.vihl & 0xf) * 4
+    }
+
+    #[inline(always)]
+    pub(crate) fn source(&self) -> Address {
+        Address::from_v4(self.header.src_addr)
+    }
+
+    #[inline(always)]
+    pub(crate) fn destination(&self) -> Address {
+        Address::from_v4(self.header.dst_addr)
+    }
+
+    /// Length of what follows the IP header, in bytes. Only after `validate`.
+    #[inline(always)]
+    pub(crate) fn payload_len(&self) -> u16 {
+        u16::from_be_bytes(self.header.tot_len).wrapping_sub(self.header_len() as u16)
+    }
+}
+
+/// Reads the TCP header and holds it against the packet's length.
+#[inline(always)]
+pub(crate) fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
+    let tcp = read::<TcpFields>(frame, ip.transport).ok_or(Counter::Truncated)?;
+    if usize::from(tcp.header_len()) < size_of::<TcpFields>() {
+        return Err(Counter::Malformed);
+    }
+    if tcp.header_len() > ip.payload_len() {
+        return Err(Counter::Truncated);
+    }
+    Ok(tcp)
+}
+
+/// Reads the UDP header and holds it against the packet's length.
+#[inline(always)]
+pub(crate) fn udp(frame: &impl Frame, ip: &Ipv4) -> Result<UdpHdr, Counter> {
+    let udp = read::<UdpHdr>(frame, ip.transport).ok_or(Counter::Truncated)?;
+    let length = u16::from_be_bytes(udp.len);
+    if usize::from(length) < size_of::<UdpHdr>() {
+        return Err(Counter::Malformed);
+    }
+    if length > ip.payload_len() {
+        return Err(Counter::Truncated);
+    }
+    Ok(udp)
+}

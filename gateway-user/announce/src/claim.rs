@@ -1,0 +1,164 @@
+//! One VIP at this node: the lease, and the interfaces on which it is answered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use gateway_ir::{Interface, Mac};
+
+use crate::arp;
+use crate::command::Command;
+use crate::lease::Lease;
+use crate::refresh::Schedule;
+
+/// An address that this node holds.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    address: IpAddr,
+    since: Duration,
+    lease: Lease,
+    refresh: Duration,
+    /// By interface index.
+    seats: BTreeMap<u32, Seat>,
+}
+
+/// An interface on which the address is answered.
+#[derive(Debug)]
+struct Seat {
+    name: String,
+    mac: Mac,
+    schedule: Schedule,
+}
+
+impl Claim {
+    /// Takes the address on the strength of a lease; it is answered nowhere yet.
+    pub(crate) fn new(address: IpAddr, now: Duration, lease: Lease, refresh: Duration) -> Self {
+        Self {
+            address,
+            since: now,
+            lease,
+            refresh,
+            seats: BTreeMap::new(),
+        }
+    }
+
+    /// When the address was won.
+    pub(crate) fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// The names of the interfaces, sorted.
+    pub(crate) fn interfaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.seats.values().map(|seat| seat.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Answers on exactly these interfaces. One that is new, came back or changed its MAC is told to the neighbours.
+    pub(crate) fn seat(
+        &mut self,
+        now: Duration,
+        interfaces: &[&Interface],
+        out: &mut VecDeque<Command>,
+    ) {
+        let gone: Vec<u32> = self
+            .seats
+            .keys()
+            .copied()
+            .filter(|index| !interfaces.iter().any(|wanted| wanted.index == *index))
+            .collect();
+        for index in gone {
+            self.seats.remove(&index);
+            out.push_back(self.silence(index));
+        }
+        for interface in interfaces {
+            let known = self
+                .seats
+                .get(&interface.index)
+                .is_some_and(|seat| seat.mac == interface.mac);
+            if known {
+                continue;
+            }
+            let seat = Seat {
+                name: interface.name.clone(),
+                mac: interface.mac,
+                schedule: Schedule::start(now, self.refresh),
+            };
+            out.push_back(self.answer(interface.index, interface.mac));
+            self.seats.insert(interface.index, seat);
+        }
+    }
+
+    /// Does what is due: renews the lease, or wins the address again when it ran out, and tells the neighbours.
+    pub(crate) fn advance(
+        &mut self,
+        now: Duration,
+        evidence: Duration,
+        length: Duration,
+        out: &mut VecDeque<Command>,
+    ) {
+        if now >= self.lease.renew_at() {
+            match self.lease.renewed(now, evidence) {
+                Some(lease) => self.lease = lease,
+                None => self.win_again(now, Lease::won(evidence, length)),
+            }
+            for (index, seat) in &self.seats {
+                out.push_back(self.answer(*index, seat.mac));
+            }
+        }
+        for (index, seat) in &mut self.seats {
+            if seat.schedule.is_due(now) {
+                tell(self.address, *index, seat.mac, out);
+            }
+        }
+    }
+
+    /// When [`Self::advance`] has something to do again.
+    pub(crate) fn next_wakeup(&self) -> Duration {
+        self.seats
+            .values()
+            .map(|seat| seat.schedule.next())
+            .fold(self.lease.renew_at(), Duration::min)
+    }
+
+    /// Gives the address up.
+    pub(crate) fn release(&self, out: &mut VecDeque<Command>) {
+        out.extend(self.seats.keys().map(|index| self.silence(*index)));
+    }
+
+    /// The neighbours may have heard somebody else meanwhile, so they are told from the start.
+    fn win_again(&mut self, now: Duration, lease: Lease) {
+        self.lease = lease;
+        self.since = now;
+        for seat in self.seats.values_mut() {
+            seat.schedule = Schedule::start(now, self.refresh);
+        }
+    }
+
+    fn answer(&self, interface: u32, mac: Mac) -> Command {
+        Command::Answer {
+            address: self.address,
+            interface,
+            mac,
+            until: self.lease.until(),
+        }
+    }
+
+    fn silence(&self, interface: u32) -> Command {
+        Command::Silence {
+            address: self.address,
+            interface,
+        }
+    }
+}
+
+fn tell(address: IpAddr, interface: u32, mac: Mac, out: &mut VecDeque<Command>) {
+    // An IPv6 address is never claimed: `Reason::Ipv6`.
+    let IpAddr::V4(address) = address else { return };
+    for frame in [
+        arp::gratuitous_request(address, mac),
+        arp::gratuitous_reply(address, mac),
+    ] {
+        out.push_back(Command::Send { interface, frame });
+    }
+}

@@ -1,0 +1,55 @@
+//! What the announcer says about each VIP: who answers, where, since when, and if nobody does here, why.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// This node's stand on one VIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The address.
+    pub vip: IpAddr,
+    /// The interfaces that it is answered on, by name, sorted; empty when it is withheld.
+    pub interfaces: Vec<String>,
+    /// When this node won the address, on the monotonic clock; none when it is withheld.
+    pub since: Option<Duration>,
+    /// Whether this node answers.
+    pub decision: Decision,
+}
+
+/// Whether this node answers for a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It does.
+    Announce,
+    /// It stays silent.
+    Withhold(Reason),
+}
+
+/// Why a node stays silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// There are other nodes, and without heartbeats nobody knows which of them answers already.
+    NoMembership,
+    /// The VIP names a pool that the configuration does not have.
+    UnknownPool,
+    /// No interface of the pool is up, or none has a subnet that holds the address.
+    NoInterface,
+    /// Neighbour solicitations are not answered, only guarded.
+    Ipv6,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoMembership => {
+                "there are other Node objects, and nodes do not agree on an owner without heartbeats: remove them to let this node answer alone"
+            }
+            Self::UnknownPool => "its address pool is not in the configuration",
+            Self::NoInterface => {
+                "no interface that is up belongs to its pool: name one in the pool's interfaces, or give one an address in the VIP's subnet"
+            }
+            Self::Ipv6 => "neighbour discovery is not answered for IPv6 addresses",
+        })
+    }
+}

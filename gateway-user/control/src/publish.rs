@@ -1,0 +1,162 @@
+//! From objects to the one publication that the data planes and the admin server read.
+//!
+//! Translation runs on a thread of its own: it may take long, and nothing on the way of a request or a lease waits for
+//! it. A change is translated at once; what arrives meanwhile is taken together next.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use gateway_ir::{Generation, NodeName, Snapshot};
+use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, translate};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use crate::{Problem, Severity};
+
+/// Everything that a source holds.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// The objects in force.
+    pub inputs: Inputs,
+    /// What is wrong with the source itself, sorted.
+    pub problems: Vec<Problem>,
+}
+
+impl Content {
+    /// Tells whether an address pool is configured, so that gates 1 and 2 have something to do.
+    pub fn has_pools(&self) -> bool {
+        let mut configs = self.inputs.sanmon_configs.values();
+        configs.any(|config| !config.spec.address_pools.is_empty())
+    }
+
+    /// The nodes that Node objects name: this one and its peers, sorted.
+    fn nodes(&self) -> Vec<NodeName> {
+        let names = self.inputs.nodes.keys();
+        names.map(|name| NodeName(name.name.clone())).collect()
+    }
+}
+
+/// The newest configuration with what became of its objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// What the data planes run.
+    pub snapshot: Arc<Snapshot>,
+    /// Its identity.
+    pub generation: Generation,
+    /// What translation promises of each object; [`status`](crate::status) compares it with what the gates report.
+    pub statuses: Vec<ObjectStatus>,
+    /// What is wrong with the source.
+    pub problems: Vec<Problem>,
+    /// The nodes that the configuration names, sorted.
+    pub nodes: Vec<NodeName>,
+    /// Whether an address pool is configured.
+    pub has_pools: bool,
+}
+
+impl Published {
+    /// Translates a source's content.
+    pub fn new(content: &Content, settings: &Settings) -> Self {
+        let Outcome { snapshot, statuses } = translate(&content.inputs, settings);
+        Self {
+            generation: snapshot.generation(),
+            snapshot: Arc::new(snapshot),
+            statuses,
+            problems: content.problems.clone(),
+            nodes: content.nodes(),
+            has_pools: content.has_pools(),
+        }
+    }
+}
+
+/// Translates on a thread of its own, which ends when every handle is dropped.
+#[derive(Clone, Debug)]
+pub struct Publisher {
+    changes: Sender<Change>,
+    published: watch::Receiver<Option<Arc<Published>>>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Content(Box<Content>),
+    Settings(Settings),
+}
+
+impl Publisher {
+    /// Starts with nothing: there is a first publication when content and settings are known.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start() -> io::Result<Self> {
+        let (changes, inbox) = channel();
+        let (sender, published) = watch::channel(None);
+        std::thread::Builder::new()
+            .name("translate".to_owned())
+            .spawn(move || run(&inbox, &sender))?;
+        Ok(Self { changes, published })
+    }
+
+    /// Takes over everything that a source holds.
+    pub fn content(&self, content: Content) {
+        self.send(Change::Content(Box::new(content)));
+    }
+
+    /// Takes over what translation knows beside the objects.
+    pub fn settings(&self, settings: Settings) {
+        self.send(Change::Settings(settings));
+    }
+
+    /// The newest publication; none before the first.
+    pub fn published(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.published.clone()
+    }
+
+    fn send(&self, change: Change) {
+        if self.changes.send(change).is_err() {
+            warn!("the translation has ended; a change is lost");
+        }
+    }
+}
+
+fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>>>) {
+    let (mut content, mut settings) = (None, None);
+    while let Ok(first) = inbox.recv() {
+        for change in std::iter::once(first).chain(inbox.try_iter()) {
+            match change {
+                Change::Content(new) => content = Some(new),
+                Change::Settings(new) => settings = Some(new),
+            }
+        }
+        let (Some(content), Some(settings)) = (&content, &settings) else {
+            continue;
+        };
+        let new = Published::new(content, settings);
+        let changed = published.send_if_modified(|last| {
+            if last.as_deref() == Some(&new) {
+                return false;
+            }
+            log(last.as_deref(), &new);
+            *last = Some(Arc::new(new));
+            true
+        });
+        debug!(changed, "configuration translated");
+    }
+}
+
+/// Says what is new: a problem is said once, not at every load.
+fn log(last: Option<&Published>, new: &Published) {
+    let before: BTreeSet<_> = last.iter().flat_map(|last| &last.problems).collect();
+    for problem in new.problems.iter().filter(|it| !before.contains(it)) {
+        match problem.severity {
+            Severity::Error => warn!(%problem, "configuration problem"),
+            Severity::Ignored => info!(%problem, "configuration read past"),
+        }
+    }
+    if last.map(|last| last.generation) != Some(new.generation) {
+        info!(generation = %new.generation, "configuration translated");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The kernel's side: the programs, their links and their maps. The only module that names the BPF library.
+
+mod links;
+mod maps;
+mod trial;
+
+use std::io;
+use std::path::Path;
+
+use aya::programs::{ProgramError, SchedClassifier, SkLookup, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::libc;
+
+use crate::OpenError;
+
+pub(crate) use links::Links;
+pub(crate) use maps::KernelMaps;
+pub use trial::{Program, Trial};
+
+/// The programs, as the build script embedded them; empty where they were not built.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sanmon.bpf.o"));
+
+const XDP: &str = "sanmon_xdp";
+const INGRESS: &str = "sanmon_ingress";
+const EGRESS: &str = "sanmon_egress";
+const SOCKET: &str = "sanmon_socket";
+
+/// The loaded programs.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    object: Ebpf,
+}
+
+/// Loads the programs on the maps pinned under a directory; maps that are not there are made.
+///
+/// # Errors
+/// When the programs are missing or refused, or the pinned maps have another shape.
+pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
+    if OBJECT.is_empty() {
+        return Err(OpenError::NoObject);
+    }
+    maps::check_pins(pins)?;
+    let mut loader = EbpfLoader::new();
+    for shape in maps::SHAPES {
+        loader.map_pin_path(shape.name, pins.join(shape.name));
+    }
+    let mut object = loader.load(OBJECT).map_err(refused)?;
+    let maps = KernelMaps::take(&mut object).map_err(refused)?;
+    let mut programs = Programs { object };
+    programs.xdp().and_then(Xdp::load).map_err(refused)?;
+    programs
+        .classifier(INGRESS)
+        .and_then(SchedClassifier::load)
+        .map_err(refused)?;
+    programs
+        .classifier(EGRESS)
+        .and_then(SchedClassifier::load)
+        .map_err(refused)?;
+    programs
+        .socket()
+        .and_then(SkLookup::load)
+        .map_err(refused)?;
+    Ok((programs, maps))
+}
+
+impl Programs {
+    fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
+        let program = self.object.program_mut(XDP);
+        program.ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+
+    fn classifier(&mut self, name: &str) -> Result<&mut SchedClassifier, ProgramError> {
+        let program = self.object.program_mut(name);
+        program.ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+
+    fn socket(&mut self) -> Result<&mut SkLookup, ProgramError> {
+        let program = self.object.program_mut(SOCKET);
+        program.ok_or(ProgramError::NotLoaded)?.try_into()
+    }
+}
+
+/// Tells a lack of rights from every other refusal: only the first has a remedy that the user can take.
+fn refused(error: impl Into<EbpfError>) -> OpenError {
+    let error = error.into();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(error) = cause {
+        let number = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::raw_os_error);
+        // Not EACCES: that is the verifier's way to say no.
+        if number == Some(libc::EPERM) {
+            return OpenError::NoRights(io::Error::from_raw_os_error(libc::EPERM));
+        }
+        cause = error.source();
+    }
+    OpenError::Load(Box::new(error))
+}

@@ -1,0 +1,269 @@
+//! The datapath of one node: opened once, then told what changed.
+
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gateway_common::announce::{Answer, AnswerKey, Port};
+use gateway_common::limits::SOCKETS_MAX;
+use gateway_ir::{DatapathMode, Interface, Mac, NodeName, Snapshot};
+use tracing::{debug, info, warn};
+
+use crate::bpf::{self, KernelMaps, Links, Programs};
+use crate::plan::{State, key_of, plan};
+use crate::root::{self, Root};
+use crate::stats::ServiceCounters;
+use crate::{
+    ApplyError, AttachError, Counters, OpenError, Program, RemoveError, Trial, apply, driver,
+};
+
+/// Where the datapath lives and whose it is.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The directory of the pins. Where it is on no BPF filesystem, one is mounted on it.
+    pub bpf_root: PathBuf,
+    /// This node: endpoints on others are not delivered here.
+    pub node: NodeName,
+}
+
+/// Which hook an interface's packets go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Native XDP.
+    Native,
+    /// tcx ingress.
+    Tc,
+}
+
+/// The programs, links and maps of one node.
+///
+/// Dropping it changes nothing in the kernel: pinned programs go on forwarding.
+#[derive(Debug)]
+pub struct Datapath {
+    node: NodeName,
+    programs: Programs,
+    links: Links,
+    maps: KernelMaps,
+    state: State,
+    services: Vec<(gateway_ir::Service, u32)>,
+    // Last, so that the lock is released when everything else is closed.
+    root: Root,
+}
+
+impl Datapath {
+    /// Loads the programs and pins their maps under the root; maps of a former process are taken over.
+    ///
+    /// # Errors
+    /// When the programs cannot run here; the error says what to do.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let root = Root::open(&settings.bpf_root)?;
+        let (programs, maps) = bpf::load(&root.maps())?;
+        let state = maps
+            .read()
+            .map_err(|source| OpenError::Load(Box::new(source)))?;
+        info!(root = %settings.bpf_root.display(), services = state.services.len(), "datapath opened");
+        Ok(Self {
+            node: settings.node.clone(),
+            programs,
+            links: Links::new(root.links()),
+            maps,
+            state,
+            services: Vec::new(),
+            root,
+        })
+    }
+
+    /// Attaches the programs to an interface, or replaces those of a former process without a gap.
+    ///
+    /// # Errors
+    /// When the interface does not exist, or the mode does not serve there.
+    pub fn attach(
+        &mut self,
+        interface: &Interface,
+        mode: DatapathMode,
+    ) -> Result<Hook, AttachError> {
+        self.introduce(interface)?;
+        let named = (interface.name.as_str(), interface.index);
+        let software = || driver::is_software(&interface.name);
+        let hook = match mode {
+            DatapathMode::Native => Hook::Native,
+            DatapathMode::Tc => Hook::Tc,
+            DatapathMode::Auto if software() => Hook::Tc,
+            DatapathMode::Auto => {
+                match self.links.attach(&mut self.programs, named, Hook::Native) {
+                    Ok(()) => return Ok(Hook::Native),
+                    Err(error @ AttachError::NoInterface { .. }) => return Err(error),
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(
+                            interface = interface.name,
+                            error, "no native XDP here, using tc"
+                        );
+                        Hook::Tc
+                    }
+                }
+            }
+        };
+        self.links.attach(&mut self.programs, named, hook)?;
+        info!(interface = interface.name, ?hook, "attached");
+        Ok(hook)
+    }
+
+    /// Tells the programs an interface's Ethernet address; attaching does so too.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn introduce(&mut self, interface: &Interface) -> Result<(), AttachError> {
+        let Mac(mac) = interface.mac;
+        self.maps
+            .set_port(interface.index, Port::new(mac))
+            .map_err(|source| AttachError::Kernel {
+                subject: interface.name.clone(),
+                source: Box::new(source),
+            })
+    }
+
+    /// Detaches an interface's programs, also when the interface is gone.
+    ///
+    /// # Errors
+    /// When a pin cannot be removed.
+    pub fn detach(&mut self, index: u32) -> Result<(), AttachError> {
+        self.links.detach(index)?;
+        self.maps
+            .forget_port(index)
+            .map_err(|source| AttachError::Kernel {
+                subject: format!("interface {index}"),
+                source: Box::new(source),
+            })
+    }
+
+    /// Makes the maps say what the snapshot says.
+    ///
+    /// # Errors
+    /// When it does not fit, or the kernel refuses; what was written is consistent, and the next call goes on from there.
+    pub fn apply(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        let next = plan(snapshot, &self.node, &self.state)?;
+        let outcome = apply::apply(&mut self.maps, &mut self.state, &next);
+        let id_of = |service: &gateway_ir::Service| {
+            let known = self.state.services.get(&key_of(service))?;
+            Some((service.clone(), known.id()))
+        };
+        self.services = snapshot.services.iter().filter_map(id_of).collect();
+        debug!(generation = %snapshot.generation(), services = self.services.len(), "applied");
+        outcome
+    }
+
+    /// Steers the connections of proxied services to these listening sockets, one per worker.
+    ///
+    /// # Errors
+    /// When there are too many, or the kernel refuses.
+    pub fn attach_proxy(&mut self, sockets: &[BorrowedFd<'_>]) -> Result<(), AttachError> {
+        if sockets.len() > SOCKETS_MAX {
+            return Err(AttachError::TooManySockets {
+                given: sockets.len(),
+                max: SOCKETS_MAX,
+            });
+        }
+        self.maps
+            .set_sockets(sockets)
+            .map_err(|source| AttachError::Kernel {
+                subject: "the proxy's sockets".to_owned(),
+                source: Box::new(source),
+            })?;
+        self.links.attach_socket(&mut self.programs)
+    }
+
+    /// Answers ARP for an address on an interface until a time of `CLOCK_MONOTONIC`.
+    ///
+    /// # Errors
+    /// When the address is of IPv6, which is not answered yet, or the kernel refuses.
+    pub fn answer(
+        &mut self,
+        address: IpAddr,
+        interface: u32,
+        mac: Mac,
+        until: Duration,
+    ) -> Result<(), ApplyError> {
+        if address.is_ipv6() {
+            return Err(ApplyError::Family { address });
+        }
+        let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
+        let Mac(mac) = mac;
+        let key = AnswerKey::new(address.into(), interface);
+        self.maps.answer(key, Answer::new(mac, until))
+    }
+
+    /// Stops answering. An address that was not answered for is no error.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn silence(&mut self, address: IpAddr, interface: u32) -> Result<(), ApplyError> {
+        self.maps
+            .silence(&AnswerKey::new(address.into(), interface))
+    }
+
+    /// Reads the counters.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn counters(&self) -> Result<Counters, ApplyError> {
+        let service = |(service, id): &(gateway_ir::Service, u32)| {
+            let traffic = self.maps.traffic(*id)?;
+            Ok(ServiceCounters {
+                listener: service.listener.clone(),
+                vip: service.vip,
+                port: service.port,
+                protocol: service.protocol,
+                packets: traffic.packets,
+                bytes: traffic.bytes,
+            })
+        };
+        Ok(Counters {
+            reasons: self.maps.reasons()?,
+            services: self
+                .services
+                .iter()
+                .map(service)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Runs a program on a copy of a packet, as if loopback had received it; nothing goes to any wire.
+    ///
+    /// # Errors
+    /// When the kernel cannot run it: a packet shorter than an Ethernet header or longer than a page.
+    pub fn try_packet(
+        &self,
+        program: Program,
+        frame: &[u8],
+        repeat: u32,
+    ) -> Result<Trial, ApplyError> {
+        self.programs
+            .run(program, frame, repeat)
+            .map_err(|source| ApplyError::Trial(Box::new(source)))
+    }
+
+    /// Detaches everything and removes the pins.
+    ///
+    /// # Errors
+    /// When something stays behind.
+    pub fn remove(self) -> Result<(), RemoveError> {
+        let Self {
+            root,
+            programs,
+            maps,
+            ..
+        } = self;
+        drop((programs, maps));
+        root.remove().map(drop)
+    }
+}
+
+/// Removes what a dead process left under a root and says what it removed.
+///
+/// # Errors
+/// When a live process uses it, or something cannot be removed.
+pub fn uninstall(bpf_root: &Path) -> Result<Vec<String>, RemoveError> {
+    root::uninstall(bpf_root)
+}

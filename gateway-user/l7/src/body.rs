@@ -1,0 +1,111 @@
+//! What clients are sent: a text of the proxy's own, or an endpoint's body as it comes. Nothing is boxed.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::in_flight::InFlight;
+use crate::upstream::Lease;
+
+/// What is sent to a client. The request counts as in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    content: Content,
+    /// None: somebody else keeps it.
+    _in_flight: Option<InFlight>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(Option<&'static str>),
+    Upstream {
+        incoming: Incoming,
+        /// The connection that the body comes from, given back at its end.
+        lease: Option<Lease>,
+    },
+}
+
+impl ResponseBody {
+    /// A text of the proxy's own.
+    pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Text(Some(text)),
+            _in_flight: Some(in_flight),
+        }
+    }
+
+    /// No body: what follows on the connection is not HTTP.
+    pub(crate) fn switched() -> Self {
+        Self {
+            content: Content::Text(None),
+            _in_flight: None,
+        }
+    }
+
+    /// An endpoint's body.
+    pub(crate) fn upstream(incoming: Incoming, lease: Lease, in_flight: InFlight) -> Self {
+        let mut lease = Some(lease);
+        if incoming.is_end_stream() {
+            give_back(&mut lease);
+        }
+        Self {
+            content: Content::Upstream { incoming, lease },
+            _in_flight: Some(in_flight),
+        }
+    }
+}
+
+fn give_back(lease: &mut Option<Lease>) {
+    if let Some(lease) = lease.take() {
+        lease.give_back();
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.get_mut().content {
+            Content::Text(text) => {
+                let text = text.take();
+                Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
+            }
+            Content::Upstream { incoming, lease } => {
+                let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
+                if frame.is_pending()
+                    && let Some(lease) = lease
+                {
+                    // Nobody else polls the connection that the bytes come from.
+                    lease.drive(cx);
+                    frame = Pin::new(&mut *incoming).poll_frame(cx);
+                }
+                let frame = ready!(frame);
+                if frame.is_none() || incoming.is_end_stream() {
+                    give_back(lease);
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Text(text) => text.is_none(),
+            Content::Upstream { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Text(text) => SizeHint::with_exact(text.map_or(0, |text| text.len() as u64)),
+            Content::Upstream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Headers that belong to one hop, and those that tell an endpoint who the client is.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What an endpoint is told about the client; made once per connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Forwarded {
+    address: HeaderValue,
+    scheme: HeaderValue,
+}
+
+impl Forwarded {
+    pub(crate) fn new(client: IpAddr, scheme: &'static str) -> Self {
+        let address = HeaderValue::try_from(client.to_canonical().to_string());
+        Self {
+            address: address.expect("an IP address is visible ASCII"),
+            scheme: HeaderValue::from_static(scheme),
+        }
+    }
+
+    /// Replaces what the client claims about itself: nobody in front of this proxy is trusted.
+    pub(crate) fn write(&self, headers: &mut HeaderMap) {
+        for claim in [header::FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PORT] {
+            headers.remove(claim);
+        }
+        headers.insert(X_FORWARDED_FOR, self.address.clone());
+        headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
+        headers.insert(X_REAL_IP, self.address.clone());
+    }
+}
+
+/// Removes what is meant for one connection only (RFC 9110 §7.6.1), and what `Connection` names.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        strip_nominated(headers);
+    }
+    let accepts_trailers = headers.contains_key(header::TE) && names_trailers(headers);
+    for name in [
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        header::TE,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ] {
+        headers.remove(name);
+    }
+    if accepts_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn names_trailers(headers: &HeaderMap) -> bool {
+    tokens(headers, &header::TE).any(|token| token.eq_ignore_ascii_case("trailers"))
+}
+
+fn strip_nominated(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = tokens(headers, &header::CONNECTION)
+        .filter_map(|token| HeaderName::try_from(token).ok())
+        .filter(may_be_nominated)
+        .collect();
+    for name in nominated {
+        headers.remove(name);
+    }
+}
+
+/// A client must not take away what an endpoint decides on: host, framing, and who the client is.
+fn may_be_nominated(name: &HeaderName) -> bool {
+    !(*name == header::HOST
+        || *name == header::TE
+        || *name == X_REAL_IP
+        || *name == header::FORWARDED
+        || frames_messages(name)
+        || name.as_str().starts_with("x-forwarded-"))
+}
+
+/// Whether a header delimits messages or connections; only the engine writes these.
+pub(crate) fn frames_messages(name: &HeaderName) -> bool {
+    *name == header::CONTENT_LENGTH
+        || *name == header::TRANSFER_ENCODING
+        || *name == header::CONNECTION
+        || *name == header::UPGRADE
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+}
+
+/// The members of a list header, over all its lines.
+pub(crate) fn tokens<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hop_by_hop_headers_go_with_those_that_connection_names() {
+        let mut headers = headers(&[
+            ("connection", "keep-alive, X-Secret"),
+            ("connection", "x-other"),
+            ("keep-alive", "5"),
+            ("proxy-connection", "close"),
+            ("te", "gzip, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("accept", "*/*"),
+        ]);
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(
+            headers,
+            self::headers(&[("accept", "*/*"), ("te", "trailers")])
+        );
+    }
+
+    #[test]
+    fn connection_cannot_take_away_what_endpoints_decide_on() {
+        let kept = [
+            ("host", "a.b"),
+            ("content-length", "3"),
+            ("x-forwarded-for", "x"),
+        ];
+        let mut headers = headers(&kept);
+        headers.insert(
+            header::CONNECTION,
+            HeaderValue::from_static("host, content-length, x-forwarded-for, bad token"),
+        );
+        strip_hop_by_hop(&mut headers);
+        assert_eq!(headers, self::headers(&kept));
+    }
+
+    #[test]
+    fn what_a_client_claims_about_itself_is_overwritten() {
+        let mut headers = headers(&[
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-for", "203.0.113.8"),
+            ("x-real-ip", "203.0.113.9"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=203.0.113.9"),
+        ]);
+        let client = "::ffff:192.0.2.1".parse().expect("an address");
+        Forwarded::new(client, "https").write(&mut headers);
+        assert_eq!(
+            headers,
+            self::headers(&[
+                ("x-forwarded-for", "192.0.2.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-real-ip", "192.0.2.1"),
+            ])
+        );
+    }
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+}

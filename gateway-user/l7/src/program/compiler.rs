@@ -1,0 +1,138 @@
+//! Compiles snapshots, and remembers the parts that the next one will probably have too.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gateway_ir::{HostProgram, HttpPort, ListenerFailure, PortProtocol, Snapshot};
+
+use super::host_index::HostIndex;
+use super::routes::Routes;
+use super::tls::TlsCompiler;
+use super::{Listener, Port, Program};
+
+/// Makes programs of snapshots.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    /// By the address of the host program, which the entry itself keeps alive.
+    routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    tls: TlsCompiler,
+}
+
+/// One compilation in progress.
+struct Pass<'a> {
+    compiler: &'a mut Compiler,
+    routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    program: Program,
+    failures: Vec<ListenerFailure>,
+}
+
+impl Compiler {
+    /// # Errors
+    /// When the TLS library has no randomness for session tickets.
+    pub(crate) fn new() -> Result<Self, rustls::Error> {
+        Ok(Self {
+            routes: HashMap::new(),
+            tls: TlsCompiler::new()?,
+        })
+    }
+
+    /// Compiles a snapshot; listeners that cannot be served are named beside the program of the others.
+    pub(crate) fn compile(&mut self, snapshot: &Snapshot) -> (Program, Vec<ListenerFailure>) {
+        let program = Program {
+            generation: snapshot.generation(),
+            settings: snapshot.proxy.clone(),
+            ..Program::default()
+        };
+        let mut pass = Pass {
+            compiler: self,
+            routes: HashMap::new(),
+            program,
+            failures: Vec::new(),
+        };
+        for port in &snapshot.http {
+            pass.add_port(port);
+        }
+        let Pass {
+            routes,
+            mut program,
+            failures,
+            ..
+        } = pass;
+        program.endpoints = endpoints(&routes);
+        self.routes = routes;
+        self.tls.forget_unused();
+        (program, failures)
+    }
+}
+
+impl Pass<'_> {
+    fn add_port(&mut self, port: &HttpPort) {
+        let mut listeners = Vec::new();
+        for listener in &port.listeners {
+            let index = self.program.listeners.len();
+            self.program.listeners.push(listener.id.clone());
+            let hosts: Vec<_> = listener
+                .hosts
+                .iter()
+                .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
+                .collect();
+            let tls = match port.protocol {
+                PortProtocol::Http => None,
+                PortProtocol::Https => self.compiler.tls.config(listener).map_or_else(
+                    |failure| {
+                        self.failures.push(failure);
+                        None
+                    },
+                    Some,
+                ),
+            };
+            let compiled = Listener {
+                id: listener.id.clone(),
+                index,
+                hosts: HostIndex::new(hosts),
+                tls,
+            };
+            listeners.push((listener.hostname.clone(), Arc::new(compiled)));
+        }
+        let compiled = Arc::new(Port {
+            protocol: port.protocol,
+            listeners: HostIndex::new(listeners),
+        });
+        let addresses = port.addresses.iter().map(|address| Some(*address));
+        let all = port.addresses.is_empty().then_some(None);
+        for address in addresses.chain(all) {
+            let key = (address, port.port);
+            self.program.ports.insert(key, Arc::clone(&compiled));
+        }
+    }
+
+    fn routes(&mut self, host: &Arc<HostProgram>) -> Arc<Routes> {
+        let key = Arc::as_ptr(host).addr();
+        let known = self
+            .routes
+            .get(&key)
+            .or_else(|| self.compiler.routes.get(&key));
+        let routes = match known {
+            Some((_, routes)) => Arc::clone(routes),
+            None => Arc::new(Routes::new(host)),
+        };
+        self.routes
+            .insert(key, (Arc::clone(host), Arc::clone(&routes)));
+        routes
+    }
+}
+
+/// Every endpoint of the routes; sets that several routes share are read once.
+fn endpoints(routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>) -> HashSet<SocketAddr> {
+    let mut seen = HashSet::new();
+    routes
+        .values()
+        .flat_map(|(_, routes)| routes.endpoint_sets())
+        .filter(|set| seen.insert(Arc::as_ptr(set)))
+        .flat_map(|set| set.endpoints.iter().map(|endpoint| endpoint.address))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

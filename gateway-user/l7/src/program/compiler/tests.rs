@@ -1,0 +1,64 @@
+//! What the compiler keeps and what it reports.
+
+use std::collections::BTreeMap;
+
+use gateway_ir::{HostPattern, Listener as IrListener, ListenerId, ObjectName};
+
+use super::*;
+
+#[test]
+fn an_unchanged_host_program_is_taken_over() {
+    let mut compiler = Compiler::new().expect("a compiler");
+    let kept = Arc::new(HostProgram::default());
+    let (first, _) = compiler.compile(&snapshot(&kept, &Arc::default()));
+    let (second, _) = compiler.compile(&snapshot(&kept, &Arc::default()));
+
+    assert!(Arc::ptr_eq(
+        &routes(&first, "kept"),
+        &routes(&second, "kept")
+    ));
+    assert!(!Arc::ptr_eq(
+        &routes(&first, "new"),
+        &routes(&second, "new")
+    ));
+}
+
+#[test]
+fn a_listener_without_a_usable_certificate_is_named() {
+    let mut compiler = Compiler::new().expect("a compiler");
+    let mut snapshot = snapshot(&Arc::default(), &Arc::default());
+    snapshot.http[0].protocol = PortProtocol::Https;
+    let (program, failures) = compiler.compile(&snapshot);
+
+    assert_eq!(program.listeners.len(), 1);
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].message.contains("certificate"), "{failures:?}");
+}
+
+fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
+    let hosts = [("kept", kept), ("new", new)]
+        .map(|(name, program)| (HostPattern::Exact(name.to_owned()), Arc::clone(program)));
+    Snapshot {
+        http: vec![HttpPort {
+            addresses: Vec::new(),
+            port: 80,
+            protocol: PortProtocol::Http,
+            listeners: vec![IrListener {
+                id: ListenerId {
+                    gateway: ObjectName::new("default", "gateway"),
+                    section: "http".to_owned(),
+                },
+                hostname: HostPattern::Any,
+                certificates: Vec::new(),
+                hosts: BTreeMap::from(hosts),
+            }],
+        }],
+        ..Snapshot::default()
+    }
+}
+
+fn routes(program: &Program, host: &str) -> Arc<Routes> {
+    let port = program.port(([127, 0, 0, 1], 80).into()).expect("the port");
+    let listener = port.listener(host).expect("the listener");
+    Arc::clone(listener.hosts.covering(host).next().expect("the host"))
+}

@@ -1,0 +1,99 @@
+//! The conditions of a match beside its path: method, headers, query parameters.
+
+use std::borrow::Cow;
+
+use gateway_ir::{Match, ValueMatch};
+use http::{HeaderMap, HeaderName, Method};
+use regex::{Regex, RegexBuilder};
+use tracing::warn;
+
+use super::query::Query;
+
+/// Memory that a compiled expression may take; translation refuses expressions above it.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// What must hold of a request besides its path.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    method: Option<Method>,
+    headers: Vec<(HeaderName, Test)>,
+    query: Vec<(String, Test)>,
+}
+
+impl Conditions {
+    pub(super) fn new(matches: &Match) -> Self {
+        let headers = matches.headers.iter();
+        let query = matches.query.iter();
+        Self {
+            method: matches.method.clone(),
+            headers: headers
+                .map(|header| (header.name.clone(), Test::new(&header.value)))
+                .collect(),
+            query: query
+                .map(|param| (param.name.clone(), Test::new(&param.value)))
+                .collect(),
+        }
+    }
+
+    pub(super) fn hold(&self, method: &Method, headers: &HeaderMap, query: &Query<'_>) -> bool {
+        self.method.as_ref().is_none_or(|wanted| wanted == method)
+            && self.headers.iter().all(|(name, test)| {
+                joined(headers, name).is_some_and(|value| test.holds(value.as_ref()))
+            })
+            && self.query.iter().all(|(name, test)| {
+                query
+                    .first(name)
+                    .is_some_and(|value| test.holds(value.as_bytes()))
+            })
+    }
+}
+
+/// A header's value; several lines are one list with commas (RFC 9110 §5.3).
+fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut lines = headers.get_all(name).iter();
+    let first = lines.next()?.as_bytes();
+    let mut list = Cow::Borrowed(first);
+    for line in lines {
+        let list = list.to_mut();
+        list.push(b',');
+        list.extend_from_slice(line.as_bytes());
+    }
+    Some(list)
+}
+
+/// A comparison with a value.
+#[derive(Debug)]
+enum Test {
+    Exact(String),
+    Regex(Regex),
+    /// An expression that does not compile although translation said so: fails closed.
+    Never,
+}
+
+impl Test {
+    fn new(value: &ValueMatch) -> Self {
+        match value {
+            ValueMatch::Exact(text) => Self::Exact(text.clone()),
+            ValueMatch::Regex(text) => whole(text).map_or(Self::Never, Self::Regex),
+        }
+    }
+
+    fn holds(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => text.as_bytes() == value,
+            Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
+            Self::Never => false,
+        }
+    }
+}
+
+/// Compiles an expression that must match the whole text.
+pub(super) fn whole(text: &str) -> Option<Regex> {
+    RegexBuilder::new(&format!(r"\A(?:{text})\z"))
+        .size_limit(REGEX_BYTES_MAX)
+        .build()
+        .inspect_err(
+            |error| warn!(%error, text, "a regular expression does not compile and never matches"),
+        )
+        .ok()
+}

@@ -1,0 +1,102 @@
+//! Lookup of host patterns: exact names first, then wildcards from the longest, then the pattern that covers all.
+
+use std::collections::HashMap;
+
+use gateway_ir::HostPattern;
+
+/// Values by host pattern.
+#[derive(Debug)]
+pub(crate) struct HostIndex<T> {
+    exact: HashMap<String, T>,
+    wildcard: HashMap<String, T>,
+    any: Option<T>,
+}
+
+impl<T> HostIndex<T> {
+    /// Indexes patterns; of equal patterns the first stays.
+    pub(crate) fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
+        let mut index = Self {
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+            any: None,
+        };
+        for (pattern, value) in patterns {
+            match pattern {
+                HostPattern::Exact(name) => {
+                    index.exact.entry(name).or_insert(value);
+                }
+                HostPattern::Wildcard(suffix) => {
+                    index.wildcard.entry(suffix).or_insert(value);
+                }
+                HostPattern::Any => {
+                    index.any.get_or_insert(value);
+                }
+            }
+        }
+        index
+    }
+
+    /// The values of all patterns that cover a host, the most specific first. Takes as many lookups as the host has labels.
+    pub(crate) fn covering<'s>(&'s self, host: &str) -> impl Iterator<Item = &'s T> {
+        let exact = self.exact.get(host);
+        let wildcards = host
+            .match_indices('.')
+            // A wildcard stands for at least one label, so not for nothing in front of a dot.
+            .filter(|(dot, _)| *dot > 0 && !self.wildcard.is_empty())
+            .filter_map(|(dot, _)| self.wildcard.get(host.get(dot + 1..)?));
+        exact.into_iter().chain(wildcards).chain(&self.any)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_exact_then_longest_wildcard_then_any() {
+        let index = index(&["*", "*.example.com", "*.a.example.com", "x.a.example.com"]);
+        for (host, expected) in [
+            (
+                "x.a.example.com",
+                &["x.a.example.com", "*.a.example.com", "*.example.com", "*"][..],
+            ),
+            (
+                "y.a.example.com",
+                &["*.a.example.com", "*.example.com", "*"],
+            ),
+            ("a.example.com", &["*.example.com", "*"]),
+            ("example.com", &["*"]),
+            (".example.com", &["*"]),
+        ] {
+            let found: Vec<_> = index.covering(host).map(ToString::to_string).collect();
+            assert_eq!(found, expected, "{host}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn covers_what_the_patterns_match_in_order_of_specificity(
+            patterns in proptest::collection::vec("(\\*\\.)?[ab](\\.[ab]){0,3}", 0..8),
+            host in "[ab](\\.[ab]){0,4}",
+        ) {
+            let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+            let index = index(&patterns);
+            let found: Vec<HostPattern> = index.covering(&host).cloned().collect();
+            let mut expected: Vec<HostPattern> =
+                parse(&patterns).filter(|pattern| pattern.matches(&host)).collect();
+            expected.sort_by_key(|pattern| std::cmp::Reverse(pattern.specificity()));
+            expected.dedup();
+            proptest::prop_assert_eq!(found, expected);
+        }
+    }
+
+    fn index(patterns: &[&str]) -> HostIndex<HostPattern> {
+        HostIndex::new(parse(patterns).map(|pattern| (pattern.clone(), pattern)))
+    }
+
+    fn parse(patterns: &[&str]) -> impl Iterator<Item = HostPattern> {
+        patterns
+            .iter()
+            .map(|text| HostPattern::try_from((*text).to_owned()).expect("a pattern"))
+    }
+}

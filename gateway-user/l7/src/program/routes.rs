@@ -1,0 +1,140 @@
+//! The compiled routing of one host name: finds the entry that a linear walk over the precedence order would find,
+//! at a cost that does not grow with the number of paths.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gateway_ir::{EndpointSet, HostProgram, PathMatch};
+use http::{HeaderMap, Method};
+use regex::Regex;
+
+use super::condition::{Conditions, whole};
+use super::query::Query;
+use super::rule::Rule;
+
+/// What routing reads of a request; borrowed, so that any engine can make one.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) method: &'a Method,
+    /// Canonical, see `request::Target`.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) query: Query<'a>,
+}
+
+/// The routing of one host name.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    exact: HashMap<String, Vec<Candidate>>,
+    prefix: HashMap<String, Vec<Candidate>>,
+    /// The distinct lengths of the prefixes, longest first: bounds the lookups by the configuration, not by the path.
+    prefix_lengths: Vec<usize>,
+    /// In order of precedence.
+    regex: Vec<(Regex, Candidate)>,
+    /// Of all rules; may repeat a set.
+    endpoint_sets: Vec<Arc<EndpointSet>>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    conditions: Conditions,
+    rule: Arc<Rule>,
+}
+
+impl Routes {
+    pub(super) fn new(program: &HostProgram) -> Self {
+        let mut routes = Self {
+            exact: HashMap::new(),
+            prefix: HashMap::new(),
+            prefix_lengths: Vec::new(),
+            regex: Vec::new(),
+            endpoint_sets: Vec::new(),
+        };
+        let mut rules = HashMap::new();
+        // Entries come in order of precedence, so each list of candidates is in that order too.
+        for entry in program.entries() {
+            let rule: &mut Arc<Rule> = rules
+                .entry(Arc::as_ptr(&entry.rule))
+                .or_insert_with(|| Arc::new(Rule::new(&entry.rule)));
+            let candidate = Candidate {
+                conditions: Conditions::new(&entry.matches),
+                rule: Arc::clone(rule),
+            };
+            match &entry.matches.path {
+                PathMatch::Exact(path) => {
+                    let list = routes.exact.entry(path.clone()).or_default();
+                    list.push(candidate);
+                }
+                PathMatch::Prefix(prefix) => {
+                    let list = routes.prefix.entry(prefix.clone()).or_default();
+                    list.push(candidate);
+                    routes.prefix_lengths.push(prefix.len());
+                }
+                PathMatch::Regex(text) => {
+                    if let Some(regex) = whole(text) {
+                        routes.regex.push((regex, candidate));
+                    }
+                }
+            }
+        }
+        routes
+            .prefix_lengths
+            .sort_unstable_by_key(|length| std::cmp::Reverse(*length));
+        routes.prefix_lengths.dedup();
+        routes.endpoint_sets = rules
+            .into_values()
+            .flat_map(|rule| rule.endpoint_sets().cloned().collect::<Vec<_>>())
+            .collect();
+        routes
+    }
+
+    /// The endpoints that the rules lead to, as sets that may repeat.
+    pub(super) fn endpoint_sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
+        self.endpoint_sets.iter()
+    }
+
+    /// The rule of the entry that is first in precedence among those that match.
+    pub(crate) fn find(&self, view: &View<'_>) -> Option<&Rule> {
+        self.exact
+            .get(view.path)
+            .and_then(|candidates| first(candidates, view))
+            .or_else(|| self.by_prefix(view))
+            .or_else(|| self.by_regex(view))
+    }
+
+    fn by_prefix(&self, view: &View<'_>) -> Option<&Rule> {
+        self.prefix_lengths
+            .iter()
+            .filter_map(|length| elements(view.path, *length))
+            .filter_map(|prefix| self.prefix.get(prefix))
+            .find_map(|candidates| first(candidates, view))
+    }
+
+    fn by_regex(&self, view: &View<'_>) -> Option<&Rule> {
+        let (_, candidate) = self
+            .regex
+            .iter()
+            .find(|(regex, candidate)| regex.is_match(view.path) && candidate.holds(view))?;
+        Some(&candidate.rule)
+    }
+}
+
+impl Candidate {
+    fn holds(&self, view: &View<'_>) -> bool {
+        self.conditions.hold(view.method, view.headers, &view.query)
+    }
+}
+
+fn first<'a>(candidates: &'a [Candidate], view: &View<'_>) -> Option<&'a Rule> {
+    let candidate = candidates.iter().find(|candidate| candidate.holds(view))?;
+    Some(&candidate.rule)
+}
+
+/// The first `length` bytes of a path if these are whole path elements.
+fn elements(path: &str, length: usize) -> Option<&str> {
+    let whole = path.len() == length || path.as_bytes().get(length) == Some(&b'/');
+    if whole { path.get(..length) } else { None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,343 @@
+//! The order of matches, and the index against a linear walk.
+
+use gateway_ir::{
+    Backend, BackendName, Endpoint, Entry, HeaderMatch, Match, ObjectName, Precedence, QueryMatch,
+    RouteName, RuleId, Target, ValueMatch, WeightedBackend,
+};
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+
+use http::HeaderName;
+
+use super::*;
+
+/// Gateway API, `HTTPRouteRule.matches`: "Proxy or Load Balancer routing configuration generated from HTTPRoutes MUST
+/// prioritize matches based on the following criteria, continuing on ties."
+#[test]
+fn precedence_is_the_specifications() {
+    let cases: [(&str, Match, Match); 5] = [
+        (
+            "\"Exact\" path match.",
+            at(PathMatch::Exact("/a".to_owned())),
+            Match {
+                headers: vec![header("x", "1")],
+                ..at(PathMatch::Prefix("/a".to_owned()))
+            },
+        ),
+        (
+            "\"Prefix\" path match with largest number of characters.",
+            at(prefix("/a/b")),
+            Match {
+                method: Some(Method::GET),
+                ..at(prefix("/a"))
+            },
+        ),
+        (
+            "Method match.",
+            Match {
+                method: Some(Method::GET),
+                ..at(prefix("/a"))
+            },
+            Match {
+                headers: vec![header("x", "1"), header("y", "1")],
+                ..at(prefix("/a"))
+            },
+        ),
+        (
+            "Largest number of header matches.",
+            Match {
+                headers: vec![header("x", "1"), header("y", "1")],
+                ..at(prefix("/a"))
+            },
+            Match {
+                headers: vec![header("x", "1")],
+                query: vec![query("q", "1")],
+                ..at(prefix("/a"))
+            },
+        ),
+        (
+            "Largest number of query param matches.",
+            Match {
+                query: vec![query("q", "1")],
+                ..at(prefix("/a"))
+            },
+            at(prefix("/a")),
+        ),
+    ];
+    let request = request("GET", "/a/b?q=1", &[("x", "1"), ("y", "1")]);
+    let exact = self::request("GET", "/a?q=1", &[("x", "1"), ("y", "1")]);
+    for (sentence, winner, loser) in cases {
+        for order in [
+            [winner.clone(), loser.clone()],
+            [loser.clone(), winner.clone()],
+        ] {
+            let wins = order.iter().position(|one| *one == winner);
+            let request = match winner.path {
+                PathMatch::Exact(_) => &exact,
+                PathMatch::Prefix(_) | PathMatch::Regex(_) => &request,
+            };
+            assert_eq!(find(&program(&order), request), wins, "{sentence}");
+        }
+    }
+}
+
+/// Gateway API, `PathMatchPathPrefix`: "Matching is case-sensitive and done on a path element by element basis."
+#[test]
+fn a_prefix_is_whole_path_elements() {
+    for (pattern, path, matches) in [
+        ("/abc", "/abc", true),
+        ("/abc", "/abc/", true),
+        ("/abc", "/abc/def", true),
+        ("/abc", "/abcd", false),
+        ("/abc", "/ABC", false),
+        ("/abc", "/ab", false),
+        ("", "/", true),
+        ("", "/anything", true),
+        ("", "*", false),
+    ] {
+        let program = program(&[at(prefix(pattern))]);
+        let found = find(&program, &request("GET", path, &[])).is_some();
+        assert_eq!(found, matches, "{pattern} {path}");
+    }
+}
+
+/// Gateway API, `HTTPHeaderMatch.name`: names are case-insensitive; several values of a name are joined by commas.
+#[test]
+fn header_conditions_see_joined_values() {
+    let program = program(&[
+        Match {
+            headers: vec![header("x", "1,2")],
+            ..at(prefix(""))
+        },
+        Match {
+            headers: vec![HeaderMatch {
+                name: HeaderName::from_static("y"),
+                value: ValueMatch::Regex("a|b".to_owned()),
+            }],
+            ..at(prefix(""))
+        },
+    ]);
+    assert_eq!(
+        find(&program, &request("GET", "/", &[("X", "1"), ("x", "2")])),
+        Some(0)
+    );
+    assert_eq!(find(&program, &request("GET", "/", &[("x", "1")])), None);
+    assert_eq!(find(&program, &request("GET", "/", &[("y", "b")])), Some(1));
+    assert_eq!(find(&program, &request("GET", "/", &[("y", "ab")])), None);
+}
+
+#[test]
+fn a_regular_expression_matches_the_whole_path_and_comes_last() {
+    let program = program(&[
+        at(PathMatch::Regex("/v[0-9]+(/.*)?".to_owned())),
+        at(prefix("/v1")),
+    ]);
+    assert_eq!(find(&program, &request("GET", "/v1/x", &[])), Some(1));
+    assert_eq!(find(&program, &request("GET", "/v22/x", &[])), Some(0));
+    assert_eq!(find(&program, &request("GET", "/x/v22", &[])), None);
+}
+
+#[test]
+fn weights_are_shares_and_zero_is_none() {
+    let rule = Rule::new(&gateway_ir::Rule {
+        id: id(0),
+        filters: Vec::new(),
+        backends: vec![backend(9, 1), backend(0, 2), backend(1, 3)],
+    });
+    let random = crate::random::Random::new(1);
+    let mut drawn = [0; 4];
+    for _ in 0..10_000 {
+        let backend = rule.draw(&random).expect("valid");
+        drawn[usize::from(backend.name.port)] += 1;
+    }
+    assert!((8_800..9_200).contains(&drawn[1]), "{drawn:?}");
+    assert_eq!((drawn[2], drawn[1] + drawn[3]), (0, 10_000));
+}
+
+proptest::proptest! {
+    /// The index is only a faster way to find what a walk over the entries in order finds first.
+    #[test]
+    fn the_index_finds_what_a_linear_walk_finds(
+        matches in proptest::collection::vec(any_match(), 0..12),
+        path in "(/[ab]{0,2}){1,4}",
+        method in prop_oneof![Just("GET"), Just("POST")],
+        x in proptest::option::of("[12]"),
+        q in proptest::option::of("[12]"),
+    ) {
+        let target = q.map_or_else(|| path.clone(), |q| format!("{path}?q={q}"));
+        let headers: Vec<(&str, &str)> = x.iter().map(|x| ("x", x.as_str())).collect();
+        let request = request(method, &target, &headers);
+        let program = program(&matches);
+        let linear = program
+            .entries()
+            .iter()
+            .find(|entry| naive(&entry.matches, &request))
+            .map(|entry| entry.rule.id.index);
+        proptest::prop_assert_eq!(find(&program, &request), linear);
+    }
+}
+
+fn naive(matches: &Match, request: &http::Request<()>) -> bool {
+    let path = request.uri().path();
+    let by_path = match &matches.path {
+        PathMatch::Exact(exact) => path == exact,
+        PathMatch::Prefix(prefix) => path
+            .strip_prefix(prefix.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+        PathMatch::Regex(regex) => Regex::new(&format!("^{regex}$"))
+            .expect("a regular expression")
+            .is_match(path),
+    };
+    let value = |value: &ValueMatch, actual: Option<&str>| match value {
+        ValueMatch::Exact(text) => actual == Some(text),
+        ValueMatch::Regex(regex) => actual.is_some_and(|actual| {
+            Regex::new(&format!("^{regex}$"))
+                .expect("a regular expression")
+                .is_match(actual)
+        }),
+    };
+    by_path
+        && matches
+            .method
+            .as_ref()
+            .is_none_or(|wanted| wanted == request.method())
+        && matches.headers.iter().all(|header| {
+            let actual = request.headers().get(&header.name);
+            value(
+                &header.value,
+                actual.and_then(|actual| actual.to_str().ok()),
+            )
+        })
+        && matches.query.iter().all(|param| {
+            let prefix = format!("{}=", param.name);
+            let query = request.uri().query();
+            value(
+                &param.value,
+                query.and_then(|query| query.strip_prefix(&prefix)),
+            )
+        })
+}
+
+fn any_match() -> impl Strategy<Value = Match> {
+    let path = prop_oneof![
+        "(/[ab]{0,2}){1,3}".prop_map(PathMatch::Exact),
+        "(/[ab]{1,2}){0,3}".prop_map(PathMatch::Prefix),
+        prop_oneof![Just("/a.*"), Just("/[ab]+"), Just("/.*b")]
+            .prop_map(|regex| PathMatch::Regex(regex.to_owned())),
+    ];
+    let value = prop_oneof![
+        "[12]".prop_map(ValueMatch::Exact),
+        Just(ValueMatch::Regex("[12]".to_owned()))
+    ];
+    let header = value.clone().prop_map(|value| HeaderMatch {
+        name: HeaderName::from_static("x"),
+        value,
+    });
+    let query = value.prop_map(|value| QueryMatch {
+        name: "q".to_owned(),
+        value,
+    });
+    (
+        path,
+        any::<bool>(),
+        proptest::collection::vec(header, 0..2),
+        proptest::collection::vec(query, 0..2),
+    )
+        .prop_map(|(path, get, headers, query)| Match {
+            path,
+            method: get.then_some(Method::GET),
+            headers,
+            query,
+        })
+}
+
+/// The index of the rule that the compiled program finds.
+fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
+    let view = View {
+        method: request.method(),
+        path: request.uri().path(),
+        headers: request.headers(),
+        query: Query::new(request.uri().query()),
+    };
+    Routes::new(program).find(&view).map(|rule| rule.id.index)
+}
+
+fn program(matches: &[Match]) -> HostProgram {
+    let entries = matches.iter().enumerate().map(|(index, matches)| {
+        let id = id(index);
+        Entry {
+            precedence: Precedence::new(matches, None, &id, 0),
+            matches: matches.clone(),
+            match_index: 0,
+            rule: Arc::new(gateway_ir::Rule {
+                id,
+                filters: Vec::new(),
+                backends: vec![backend(1, 80)],
+            }),
+        }
+    });
+    HostProgram::new(entries.collect())
+}
+
+fn id(index: usize) -> RuleId {
+    RuleId {
+        route: RouteName {
+            kind: "HTTPRoute".to_owned(),
+            object: ObjectName::new("default", "route"),
+        },
+        index,
+        name: None,
+    }
+}
+
+fn backend(weight: u32, port: u16) -> WeightedBackend {
+    WeightedBackend {
+        weight,
+        target: Target::Backend(Arc::new(Backend {
+            name: BackendName {
+                service: ObjectName::new("default", "pods"),
+                port,
+            },
+            endpoints: Arc::new(EndpointSet {
+                endpoints: vec![Endpoint {
+                    address: ([127, 0, 0, 1], port).into(),
+                    node: None,
+                }],
+            }),
+        })),
+    }
+}
+
+fn at(path: PathMatch) -> Match {
+    Match {
+        path,
+        method: None,
+        headers: Vec::new(),
+        query: Vec::new(),
+    }
+}
+
+fn prefix(path: &str) -> PathMatch {
+    PathMatch::Prefix(path.to_owned())
+}
+
+fn header(name: &'static str, value: &str) -> HeaderMatch {
+    HeaderMatch {
+        name: HeaderName::from_static(name),
+        value: ValueMatch::Exact(value.to_owned()),
+    }
+}
+
+fn query(name: &str, value: &str) -> QueryMatch {
+    QueryMatch {
+        name: name.to_owned(),
+        value: ValueMatch::Exact(value.to_owned()),
+    }
+}
+
+fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> http::Request<()> {
+    let mut request = http::Request::builder().method(method).uri(target);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request")
+}

@@ -1,0 +1,130 @@
+//! TLS settings of listeners: certificates chosen by server name, ALPN, session tickets shared by all workers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gateway_ir::{Certificate, HostPattern, Listener, ListenerFailure};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
+
+/// Session tickets after a TLS 1.3 handshake; one serves a client that reconnects, each more costs bandwidth.
+const TICKETS_PER_HANDSHAKE: usize = 1;
+const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+
+/// Makes TLS settings, and remembers parsed keys by the content of the certificate.
+#[derive(Debug)]
+pub(super) struct TlsCompiler {
+    provider: Arc<CryptoProvider>,
+    tickets: Arc<dyn ProducesTickets>,
+    keys: HashMap<Arc<Certificate>, Arc<CertifiedKey>>,
+}
+
+impl TlsCompiler {
+    pub(super) fn new() -> Result<Self, rustls::Error> {
+        Ok(Self {
+            provider: Arc::new(aws_lc_rs::default_provider()),
+            tickets: aws_lc_rs::Ticketer::new()?,
+            keys: HashMap::new(),
+        })
+    }
+
+    /// The settings of an HTTPS listener.
+    pub(super) fn config(
+        &mut self,
+        listener: &Listener,
+    ) -> Result<Arc<ServerConfig>, ListenerFailure> {
+        let failure = |message| ListenerFailure {
+            listener: listener.id.clone(),
+            message,
+        };
+        let mut choices = Vec::new();
+        for certificate in &listener.certificates {
+            let key = self.key(certificate).map_err(|error| {
+                failure(format!(
+                    "the certificate of Secret {} cannot be used ({error}): replace it",
+                    certificate.secret
+                ))
+            })?;
+            choices.push(Choice::new(certificate, key));
+        }
+        if choices.is_empty() {
+            return Err(failure(
+                "the HTTPS listener has no certificate: name a Secret in tls.certificateRefs"
+                    .to_owned(),
+            ));
+        }
+        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&VERSIONS)
+            .map_err(|error| failure(format!("TLS cannot be set up: {error}")))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Certificates(choices)));
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.ticketer = Arc::clone(&self.tickets);
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = TICKETS_PER_HANDSHAKE;
+        Ok(Arc::new(config))
+    }
+
+    /// Drops the keys that no listener uses any more.
+    pub(super) fn forget_unused(&mut self) {
+        self.keys.retain(|_, key| Arc::strong_count(key) > 1);
+    }
+
+    fn key(&mut self, certificate: &Arc<Certificate>) -> Result<Arc<CertifiedKey>, rustls::Error> {
+        if let Some(known) = self.keys.get(certificate) {
+            return Ok(Arc::clone(known));
+        }
+        let chain = certificate.chain.iter().cloned();
+        let key = PrivateKeyDer::try_from(certificate.key.der().to_vec())
+            .map_err(|error| rustls::Error::General(error.to_owned()))?;
+        let chain = chain.map(CertificateDer::from).collect();
+        let key = Arc::new(CertifiedKey::from_der(chain, key, &self.provider)?);
+        self.keys.insert(Arc::clone(certificate), Arc::clone(&key));
+        Ok(key)
+    }
+}
+
+/// The certificates of a listener, in its order.
+#[derive(Debug)]
+struct Certificates(Vec<Choice>);
+
+#[derive(Debug)]
+struct Choice {
+    names: Vec<HostPattern>,
+    key: Arc<CertifiedKey>,
+}
+
+impl Choice {
+    fn new(certificate: &Certificate, key: Arc<CertifiedKey>) -> Self {
+        let names = certificate.names.iter();
+        Self {
+            names: names.filter_map(|name| name.parse().ok()).collect(),
+            key,
+        }
+    }
+
+    fn covers(&self, server_name: &str) -> bool {
+        self.names.iter().any(|name| match name {
+            HostPattern::Exact(exact) => exact == server_name,
+            // In a certificate a wildcard is exactly one label (RFC 9525 §6.3).
+            HostPattern::Wildcard(suffix) => server_name
+                .split_once('.')
+                .is_some_and(|(_, rest)| rest == suffix),
+            HostPattern::Any => false,
+        })
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let by_name = hello
+            .server_name()
+            .and_then(|name| self.0.iter().find(|choice| choice.covers(name)));
+        // A certificate for another name tells the client more than a broken handshake does.
+        let choice = by_name.or_else(|| self.0.first())?;
+        Some(Arc::clone(&choice.key))
+    }
+}

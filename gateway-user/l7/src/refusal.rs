@@ -1,0 +1,73 @@
+//! Answers that the proxy gives by itself: the one place that maps a cause to a status and a text.
+
+use http::StatusCode;
+
+/// Why a request is not answered by an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A head that has more than one reading (RFC 9112 §11.2, RFC 9110 §17): the text names the part.
+    Malformed(&'static str),
+    /// The path's limit.
+    PathTooLong,
+    /// The head's limit.
+    HeadTooLarge,
+    /// CONNECT.
+    MethodUnsupported,
+    /// A transfer coding other than `chunked`.
+    CodingUnsupported,
+    /// The host belongs to a listener other than that of the TLS handshake (RFC 9110 §15.5.20).
+    Misdirected,
+    /// No listener or no rule.
+    NoRoute,
+    /// The rule, or this share of it, names no valid backend.
+    NoBackend,
+    /// The backend has no endpoint that may get requests.
+    NoEndpoint,
+    /// No endpoint could be connected to.
+    ConnectFailed,
+    /// The endpoint did not take the connection in time.
+    ConnectTimedOut,
+    /// The endpoint broke off or did not speak HTTP.
+    UpstreamProtocol,
+}
+
+impl Refusal {
+    /// The status that the client gets.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::PathTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::MethodUnsupported | Self::CodingUnsupported => StatusCode::NOT_IMPLEMENTED,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoEndpoint | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectTimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The body, one line.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Malformed(what) => what,
+            Self::PathTooLong => "the request target is too long\n",
+            Self::HeadTooLarge => "the request head is too large\n",
+            Self::MethodUnsupported => "CONNECT is not supported\n",
+            Self::CodingUnsupported => "only the transfer coding chunked is supported\n",
+            Self::Misdirected => "the host belongs to another listener than the TLS server name\n",
+            Self::NoRoute => "no route matches\n",
+            Self::NoBackend => "the route has no valid backend\n",
+            Self::NoEndpoint => "the backend has no endpoint\n",
+            Self::ConnectFailed => "no endpoint of the backend accepts connections\n",
+            Self::ConnectTimedOut => "the endpoint did not accept the connection in time\n",
+            Self::UpstreamProtocol => "the endpoint did not answer with HTTP\n",
+        }
+    }
+
+    /// Whether the connection must end because the next bytes cannot be trusted to start a request.
+    pub(crate) fn closes(self) -> bool {
+        self.status() == StatusCode::BAD_REQUEST || self.status() == StatusCode::NOT_IMPLEMENTED
+    }
+}

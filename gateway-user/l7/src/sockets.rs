@@ -1,0 +1,116 @@
+//! Opens listening sockets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that the kernel completes before they are accepted, per socket.
+const BACKLOG: i32 = 4_096;
+
+/// Where connections come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Sockets on the addresses of every port of the snapshot; a port without addresses is bound on `0.0.0.0` and `::`.
+    Addresses,
+    /// One transparent socket per worker on 127.0.0.1, which gate 2 feeds; the port is found by a connection's local
+    /// address. Needs `CAP_NET_ADMIN`.
+    Transparent,
+}
+
+/// Whether other sockets may listen on the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Shared,
+    Alone,
+}
+
+/// Whether somebody else may be on the port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// This process has no socket on it yet.
+    New,
+    /// This process listens on it with another address, so a conflict would be with itself.
+    Ours,
+}
+
+/// Opens one socket per worker on an address.
+///
+/// # Errors
+/// When another process, even one that shares its port too, listens there.
+pub(crate) fn listen(
+    address: SocketAddr,
+    workers: usize,
+    port: Port,
+) -> io::Result<Vec<TcpListener>> {
+    if port == Port::New {
+        // The kernel would let a second process of the same user join the shared port and take half the connections.
+        drop(open(address, Sharing::Alone)?);
+    }
+    (0..workers)
+        .map(|_| {
+            let socket = open(address, Sharing::Shared)?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+/// Opens a socket that accepts connections to any address that the kernel hands it.
+///
+/// # Errors
+/// Without `CAP_NET_ADMIN`.
+pub(crate) fn listen_transparent() -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_ip_transparent_v4(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// The addresses to listen on: those given, or all of both families.
+pub(crate) fn resolve(addresses: &[IpAddr], port: u16) -> Vec<SocketAddr> {
+    let all = [
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    ];
+    let addresses = if addresses.is_empty() {
+        &all
+    } else {
+        addresses
+    };
+    let addresses = addresses.iter();
+    addresses
+        .map(|address| SocketAddr::new(*address, port))
+        .collect()
+}
+
+/// Whether an error says that the machine has no such family, rather than that the address is taken.
+pub(crate) fn is_family_missing(address: SocketAddr, error: &io::Error) -> bool {
+    let missing = [nix::libc::EAFNOSUPPORT, nix::libc::EADDRNOTAVAIL];
+    address.ip().is_unspecified()
+        && address.is_ipv6()
+        && error
+            .raw_os_error()
+            .is_some_and(|code| missing.contains(&code))
+}
+
+fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    if sharing == Sharing::Shared {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        // `::` beside `0.0.0.0`, each with its own family.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}

@@ -1,0 +1,84 @@
+//! The admin server: health, metrics and the state of the process, read-only.
+//!
+//! It runs on a thread of its own, so that it answers also when the proxy's workers are busy.
+
+mod client;
+mod pages;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::Semaphore;
+use tracing::{debug, info};
+
+pub(crate) use self::client::fetch;
+pub(crate) use self::pages::Pages;
+use crate::board::Board;
+
+/// Connections at the same time; a scraper needs one.
+const CONNECTIONS_MAX: usize = 64;
+/// How long a client may take to send a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves pages at an address until the process ends.
+///
+/// # Errors
+/// When the address cannot be bound: another process has it, or it is not of this machine.
+pub(crate) fn start(address: SocketAddr, pages: Pages, board: Arc<Board>) -> anyhow::Result<()> {
+    let flag = match pages {
+        Pages::All => "--admin",
+        Pages::Monitoring => "--metrics",
+    };
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; choose another with {flag}"))?;
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    info!(address = %listener.local_addr()?, flag, "admin server listens");
+    std::thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(serve(listener, pages, board)) {
+                tracing::error!(%error, flag, "admin server has ended");
+            }
+        })?;
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, pages: Pages, board: Arc<Board>) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let slot = Arc::clone(&slots).acquire_owned().await?;
+        let stream = match listener.accept().await {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                // Out of file descriptors, mostly; the next attempt may find one.
+                debug!(%error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let board = Arc::clone(&board);
+        tokio::spawn(async move {
+            let service = service_fn(|request| {
+                let response = pages::respond(pages, &board, &request);
+                std::future::ready(Ok::<_, std::convert::Infallible>(response))
+            });
+            let served = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = served.await {
+                debug!(%error, "admin connection ended early");
+            }
+            drop(slot);
+        });
+    }
+}

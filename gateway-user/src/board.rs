@@ -1,0 +1,176 @@
+//! What the parts of the process know of each other's state: written by the wire, read by the admin server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_control::status::{self, Readiness, Reports};
+use gateway_control::{Published, Severity};
+use gateway_ir::{Gate, GateReport, NodeName};
+use gateway_translate::ObjectStatus;
+use parking_lot::RwLock;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::telemetry::{GateLabel, Metrics};
+
+/// Which part a registry of metrics belongs to; a part that starts anew brings a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    Process,
+    Datapath,
+    Proxy,
+}
+
+/// Where this node stands on a VIP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Owner {
+    pub(crate) address: IpAddr,
+    /// The Gateway that it belongs to.
+    pub(crate) gateway: Option<String>,
+    /// The pool that it comes from.
+    pub(crate) pool: Option<String>,
+    /// The node that answers, if it is this one.
+    pub(crate) node: Option<NodeName>,
+    pub(crate) interfaces: Vec<String>,
+    /// Why this node stays silent.
+    pub(crate) withheld: Option<String>,
+}
+
+/// The state of the process.
+#[derive(Debug)]
+pub(crate) struct Board {
+    pub(crate) node: NodeName,
+    published: watch::Receiver<Option<Arc<Published>>>,
+    reports: RwLock<Reports>,
+    owners: RwLock<Vec<Owner>>,
+    notes: RwLock<BTreeSet<String>>,
+    draining: RwLock<Option<Duration>>,
+    registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
+    metrics: Metrics,
+}
+
+impl Board {
+    /// Starts with nothing known but the metrics of the process.
+    pub(crate) fn new(node: NodeName, published: watch::Receiver<Option<Arc<Published>>>) -> Self {
+        let (metrics, registry) = Metrics::new();
+        Self {
+            node,
+            published,
+            reports: RwLock::default(),
+            owners: RwLock::default(),
+            notes: RwLock::default(),
+            draining: RwLock::default(),
+            registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
+            metrics,
+        }
+    }
+
+    /// Takes over a gate's newest report.
+    pub(crate) fn report(&self, gate: Gate, report: GateReport) {
+        self.reports.write().insert(gate, report);
+    }
+
+    /// Says that a gate is off, and why.
+    pub(crate) fn off(&self, gate: Gate, why: &str) {
+        let off = Some(why.to_owned());
+        self.report(
+            gate,
+            GateReport {
+                off,
+                ..GateReport::default()
+            },
+        );
+    }
+
+    /// Takes over who answers for which VIP.
+    pub(crate) fn owners(&self, owners: Vec<Owner>) {
+        *self.owners.write() = owners;
+    }
+
+    /// Takes over what gates 1 and 2 have to say beside their reports.
+    pub(crate) fn notes(&self, notes: BTreeSet<String>) {
+        *self.notes.write() = notes;
+    }
+
+    /// Says that the process is ending.
+    pub(crate) fn drain(&self, within: Duration) {
+        *self.draining.write() = Some(within);
+    }
+
+    /// Shows a part's metrics, in place of those of its predecessor.
+    pub(crate) fn registry(&self, part: Part, registry: Registry) {
+        self.registries.write().insert(part, Arc::new(registry));
+    }
+
+    /// The newest publication.
+    pub(crate) fn published(&self) -> Option<Arc<Published>> {
+        self.published.borrow().clone()
+    }
+
+    /// Where this node stands on every VIP.
+    pub(crate) fn ownership(&self) -> Vec<Owner> {
+        self.owners.read().clone()
+    }
+
+    /// The conditions of every object, as they are now.
+    pub(crate) fn conditions(&self, published: &Published) -> Vec<ObjectStatus> {
+        status::conditions(published, &self.reports.read())
+    }
+
+    /// Whether the process serves.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let published = self.published();
+        let mut readiness = status::readiness(published.as_deref(), &self.reports.read());
+        readiness.notes.extend(self.notes.read().iter().cloned());
+        if let Some(within) = *self.draining.read() {
+            let text = format!("the process is ending, within {} s", within.as_secs());
+            readiness.missing.push(text);
+            readiness.ready = false;
+        }
+        readiness
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    ///
+    /// # Errors
+    /// When an instrument cannot be written.
+    pub(crate) fn metrics(&self) -> Result<String, std::fmt::Error> {
+        self.refresh();
+        let registries: Vec<_> = self.registries.read().values().map(Arc::clone).collect();
+        let mut text = String::new();
+        for registry in registries {
+            encode_registry(&mut text, &registry)?;
+        }
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+
+    fn refresh(&self) {
+        let published = self.published();
+        let problems = published.iter().flat_map(|it| &it.problems);
+        let errors = problems.filter(|it| it.severity == Severity::Error).count();
+        let errors = i64::try_from(errors).unwrap_or(i64::MAX);
+        self.metrics.problems.set(errors);
+        let generation = published.map(|it| it.generation);
+        for (gate, report) in self.reports.read().iter() {
+            let gate = match gate {
+                Gate::Announce => "announce",
+                Gate::Steer => "steer",
+                Gate::Proxy => "proxy",
+            };
+            let current = generation.is_some() && report.programmed == generation;
+            let label = GateLabel { gate };
+            self.metrics
+                .current
+                .get_or_create(&label)
+                .set(current.into());
+        }
+        let owners = self.owners.read();
+        let owned = owners.iter().filter(|it| it.node.is_some()).count();
+        self.metrics.owned.set(owned.try_into().unwrap_or(u64::MAX));
+    }
+}

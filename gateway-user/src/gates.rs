@@ -1,0 +1,177 @@
+//! Gates 1 and 2 on a thread of their own: the only place that holds the datapath.
+//!
+//! Leases are short and must be renewed whatever else the process does, so nothing here waits for a runtime. The thread
+//! takes orders, does what the announcer says is due, and reports.
+
+mod frames;
+mod metrics;
+mod node;
+mod rights;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+use gateway_control::Published;
+use gateway_ir::{Interface, NodeName};
+use gateway_l4::Counters;
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use self::metrics::Reader;
+use self::node::Node;
+pub(crate) use self::rights::missing_rights;
+use crate::board::{Board, Part};
+
+/// How long a scrape waits for the counters.
+const COUNTERS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How gates 1 and 2 run.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) node: NodeName,
+    pub(crate) bpf_root: PathBuf,
+    /// The interfaces that the operator named; empty: the configuration decides.
+    pub(crate) interfaces: Vec<String>,
+}
+
+/// The running gates.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    orders: Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+/// What stays behind when the gates end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Programs and maps: what flows, flows on.
+    Pins,
+    /// Nothing.
+    Nothing,
+}
+
+#[derive(Debug)]
+enum Order {
+    Run(Arc<Published>, oneshot::Sender<()>),
+    Interfaces(Vec<Interface>),
+    Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
+    Counters(Sender<Counters>),
+    Silence(Sender<()>),
+    End(Leave),
+}
+
+impl Gates {
+    /// Opens the datapath and starts the thread.
+    ///
+    /// # Errors
+    /// When the datapath cannot be opened: the error says what to do.
+    pub(crate) fn start(settings: Settings, board: Arc<Board>) -> anyhow::Result<Self> {
+        let (orders, inbox) = channel();
+        let (sender, opened) = channel();
+        let counters = orders.clone();
+        let owner = Arc::clone(&board);
+        let thread = std::thread::Builder::new()
+            .name("gates".to_owned())
+            .spawn(move || match Node::open(settings, owner) {
+                Ok(node) => {
+                    if sender.send(Ok(())).is_ok() {
+                        run(node, &inbox);
+                    }
+                }
+                Err(error) => drop(sender.send(Err(error))),
+            })?;
+        opened
+            .recv()
+            .context("the thread of gates 1 and 2 ended")??;
+        let read = move || {
+            let (sender, answer) = channel();
+            counters.send(Order::Counters(sender)).ok()?;
+            answer.recv_timeout(COUNTERS_TIMEOUT).ok()
+        };
+        board.registry(Part::Datapath, Reader::registry(read));
+        Ok(Self { orders, thread })
+    }
+
+    /// Hands over the proxy's sockets, one per worker.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn proxy(&self, sockets: Vec<OwnedFd>) -> anyhow::Result<()> {
+        let (sender, answer) = channel();
+        self.order(Order::Proxy(sockets, sender));
+        answer.recv().context("the thread of gates 1 and 2 ended")?
+    }
+
+    /// Makes a publication the one that is run, as far as that goes: reports say what does not work.
+    pub(crate) async fn run(&self, published: Arc<Published>) {
+        let (sender, done) = oneshot::channel();
+        self.order(Order::Run(published, sender));
+        if done.await.is_err() {
+            warn!("the thread of gates 1 and 2 has ended");
+        }
+    }
+
+    /// Tells which interfaces there are. Returns at once.
+    pub(crate) fn interfaces(&self, interfaces: Vec<Interface>) {
+        self.order(Order::Interfaces(interfaces));
+    }
+
+    /// Stops answering for every VIP, and returns when that is done.
+    pub(crate) fn silence(&self) {
+        let (sender, done) = channel();
+        self.order(Order::Silence(sender));
+        if done.recv().is_err() {
+            warn!("the thread of gates 1 and 2 has ended before");
+        }
+    }
+
+    /// Ends the thread, and returns when that is done.
+    pub(crate) fn end(self, leave: Leave) {
+        self.order(Order::End(leave));
+        if self.thread.join().is_err() {
+            warn!("the thread of gates 1 and 2 panicked");
+        }
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.send(order).is_err() {
+            warn!("the thread of gates 1 and 2 has ended");
+        }
+    }
+}
+
+/// Does what is ordered and what is due, until the end is ordered.
+fn run(mut node: Node, inbox: &Receiver<Order>) {
+    loop {
+        match inbox.recv_timeout(node.wait()) {
+            Ok(Order::Run(published, done)) => {
+                node.take(published);
+                tell(done.send(()));
+            }
+            Ok(Order::Interfaces(interfaces)) => node.follow(interfaces),
+            Ok(Order::Proxy(sockets, answer)) => drop(answer.send(node.attach_proxy(&sockets))),
+            // Who asked may have stopped waiting.
+            Ok(Order::Counters(answer)) => drop(node.counters().map(|it| answer.send(it))),
+            Ok(Order::Silence(done)) => {
+                node.silence();
+                tell(done.send(()));
+            }
+            Ok(Order::End(leave)) => return node.end(leave),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),
+        }
+        node.advance();
+    }
+}
+
+/// Notes that who waited for an answer is gone, which happens only when the process is ending.
+fn tell<E>(sent: Result<(), E>) {
+    if sent.is_err() {
+        debug!("an answer of gates 1 and 2 is not waited for");
+    }
+}

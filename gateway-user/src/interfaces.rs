@@ -1,0 +1,117 @@
+//! The Ethernet interfaces of this network namespace that are up, kept current by rtnetlink. Needs no rights.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use gateway_ir::{Interface, Mac};
+use ipnet::IpNet;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+/// The list is read again after this time even if nothing was told: the kernel drops events when a queue is full.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// Lists the interfaces and follows their changes on a task of the current runtime.
+///
+/// # Errors
+/// When rtnetlink cannot be reached.
+pub(crate) async fn watch() -> anyhow::Result<watch::Receiver<Vec<Interface>>> {
+    let groups = [
+        MulticastGroup::Link,
+        MulticastGroup::Ipv4Ifaddr,
+        MulticastGroup::Ipv6Ifaddr,
+    ];
+    let (connection, handle, mut events) =
+        new_multicast_connection(&groups).context("cannot open an rtnetlink socket")?;
+    tokio::spawn(connection);
+    let (sender, receiver) = watch::channel(list(&handle).await?);
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::time::timeout(RESCAN, events.next()).await;
+            if matches!(event, Ok(None)) {
+                warn!("rtnetlink has ended; changes of interfaces are not seen any more");
+                return;
+            }
+            // What has queued up meanwhile is in the list that is read next.
+            while let Some(Some(_)) = events.next().now_or_never() {}
+            match list(&handle).await {
+                Ok(new) => {
+                    sender.send_if_modified(|last| {
+                        let changed = *last != new;
+                        *last = new;
+                        changed
+                    });
+                }
+                Err(error) => debug!(%error, "interfaces not listed"),
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// The interfaces that are up, by index.
+async fn list(handle: &Handle) -> anyhow::Result<Vec<Interface>> {
+    let mut interfaces = BTreeMap::new();
+    let mut links = handle.link().get().execute();
+    while let Some(link) = links.try_next().await.context("cannot list interfaces")? {
+        if let Some(interface) = ethernet(&link) {
+            interfaces.insert(interface.index, interface);
+        }
+    }
+    let mut addresses = handle.address().get().execute();
+    while let Some(message) = addresses
+        .try_next()
+        .await
+        .context("cannot list addresses")?
+    {
+        if let Some(interface) = interfaces.get_mut(&message.header.index) {
+            interface.addresses.extend(address(&message));
+        }
+    }
+    for interface in interfaces.values_mut() {
+        interface.addresses.sort();
+    }
+    Ok(interfaces.into_values().collect())
+}
+
+fn ethernet(link: &LinkMessage) -> Option<Interface> {
+    let header = &link.header;
+    let is_ethernet = header.link_layer_type == LinkLayerType::Ether;
+    if !is_ethernet || !header.flags.contains(LinkFlags::Up) {
+        return None;
+    }
+    let (mut name, mut mac) = (None, None);
+    for attribute in &link.attributes {
+        if let LinkAttribute::IfName(text) = attribute {
+            name = Some(text.clone());
+        } else if let LinkAttribute::Address(bytes) = attribute {
+            mac = <[u8; 6]>::try_from(bytes.as_slice()).ok();
+        }
+    }
+    Some(Interface {
+        name: name?,
+        index: header.index,
+        mac: Mac(mac?),
+        addresses: Vec::new(),
+    })
+}
+
+/// The interface's own address: on a point-to-point link `Address` is the other end's.
+fn address(message: &AddressMessage) -> Option<IpNet> {
+    let (mut local, mut other) = (None, None);
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(address) = attribute {
+            local = Some(*address);
+        } else if let AddressAttribute::Address(address) = attribute {
+            other = Some(*address);
+        }
+    }
+    let own: IpAddr = local.or(other)?;
+    IpNet::new(own, message.header.prefix_len).ok()
+}

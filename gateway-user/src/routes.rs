@@ -1,0 +1,241 @@
+//! The local routes that bring packets for L7 VIPs to the proxy's sockets.
+//!
+//! They live in a table of their own: in table `local` rules of kube-proxy and of the portmap plugin would match them.
+//! `src` makes connections from this very host work. The table holds nothing else, so one rule for all of it serves.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use anyhow::Context;
+use futures_util::TryStreamExt;
+use gateway_ir::{Interface, ServiceTarget, Snapshot};
+use ipnet::IpNet;
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType,
+};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder, new_connection};
+
+/// The table of the VIPs' routes, and of nothing else.
+const TABLE: u32 = 7473;
+/// Before the table `main`, behind `local`.
+const RULE_PRIORITY: u32 = 100;
+/// `lo` is the first interface of every network namespace.
+const LOOPBACK: u32 = 1;
+const EEXIST: i32 = 17;
+
+/// The destinations with the source address that the host itself uses towards them.
+pub(crate) type Wanted = BTreeMap<Ipv4Addr, Option<Ipv4Addr>>;
+
+/// The routes that a snapshot needs on a node with these interfaces.
+pub(crate) fn wanted(snapshot: &Snapshot, interfaces: &[Interface]) -> Wanted {
+    let proxied = snapshot.services.iter().filter(|it| match it.target {
+        ServiceTarget::Proxy => true,
+        ServiceTarget::Endpoints { .. } => false,
+    });
+    let vips = proxied.filter_map(|it| match it.vip {
+        std::net::IpAddr::V4(vip) => Some(vip),
+        // The datapath steers IPv4 only.
+        std::net::IpAddr::V6(_) => None,
+    });
+    vips.map(|vip| (vip, source(vip, interfaces))).collect()
+}
+
+/// The node's address in the VIP's subnet, or any.
+fn source(vip: Ipv4Addr, interfaces: &[Interface]) -> Option<Ipv4Addr> {
+    let addresses = interfaces.iter().flat_map(|it| &it.addresses);
+    let mut own = addresses.filter_map(|net| match net {
+        IpNet::V4(net) => Some(net),
+        IpNet::V6(_) => None,
+    });
+    let in_subnet = own.clone().find(|net| net.contains(&vip));
+    in_subnet.or_else(|| own.next()).map(|net| net.addr())
+}
+
+/// The routes of this network namespace.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    handle: Handle,
+    /// What was set last; none: not known, a former process may have left something.
+    set: Option<Wanted>,
+}
+
+impl Routes {
+    /// Opens a connection; it lives on a task of the current runtime.
+    ///
+    /// # Errors
+    /// When rtnetlink cannot be reached.
+    pub(crate) fn connect() -> anyhow::Result<Self> {
+        let (connection, handle, _) =
+            new_connection().context("cannot open an rtnetlink socket")?;
+        tokio::spawn(connection);
+        Ok(Self { handle, set: None })
+    }
+
+    /// Makes the table hold exactly these routes.
+    ///
+    /// # Errors
+    /// When the kernel refuses; the next call tries again.
+    pub(crate) async fn sync(&mut self, wanted: Wanted) -> anyhow::Result<()> {
+        if wanted.is_empty() && self.set.as_ref().is_some_and(BTreeMap::is_empty) {
+            return Ok(());
+        }
+        if !wanted.is_empty() {
+            self.add_rule()
+                .await
+                .context("cannot add the rule of the VIPs")?;
+        }
+        // All of them each time: the kernel drops a route when its source address goes away for a moment.
+        for (vip, source) in &wanted {
+            let mut request = self.handle.route().add(local(*vip, *source)).replace();
+            request.message_mut().header.scope = RouteScope::Host;
+            request
+                .execute()
+                .await
+                .with_context(|| format!("cannot add the local route of {vip}; is lo up?"))?;
+        }
+        for (vip, message) in self.list().await? {
+            if !wanted.contains_key(&vip) {
+                self.handle.route().del(message).execute().await?;
+            }
+        }
+        self.set = Some(wanted);
+        Ok(())
+    }
+
+    /// Removes all of it and says what was there.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) async fn remove(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut removed = Vec::new();
+        for (vip, message) in self.list().await? {
+            self.handle.route().del(message).execute().await?;
+            removed.push(format!("route {vip} table {TABLE}"));
+        }
+        for rule in self.rules().await? {
+            self.handle.rule().del(rule).execute().await?;
+            removed.push(format!("rule lookup {TABLE}"));
+        }
+        self.set = Some(Wanted::new());
+        Ok(removed)
+    }
+
+    async fn add_rule(&self) -> anyhow::Result<()> {
+        if !self.rules().await?.is_empty() {
+            return Ok(());
+        }
+        let rule = self.handle.rule().add().v4();
+        let rule = rule.table_id(TABLE).priority(RULE_PRIORITY);
+        match rule.action(RuleAction::ToTable).execute().await {
+            Err(error) if !is_there_already(&error) => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn rules(&self) -> anyhow::Result<Vec<RuleMessage>> {
+        let mut rules = self.handle.rule().get(IpVersion::V4).execute();
+        let mut ours = Vec::new();
+        while let Some(rule) = rules.try_next().await? {
+            if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
+                ours.push(rule);
+            }
+        }
+        Ok(ours)
+    }
+
+    async fn list(&self) -> anyhow::Result<Vec<(Ipv4Addr, RouteMessage)>> {
+        let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let mut routes = self.handle.route().get(all).execute();
+        let mut ours = Vec::new();
+        while let Some(route) = routes.try_next().await? {
+            let is_ours = route.attributes.contains(&RouteAttribute::Table(TABLE));
+            let mut destination = None;
+            for attribute in &route.attributes {
+                if let RouteAttribute::Destination(RouteAddress::Inet(vip)) = attribute {
+                    destination = Some(*vip);
+                }
+            }
+            if let (true, Some(vip)) = (is_ours, destination) {
+                ours.push((vip, route));
+            }
+        }
+        Ok(ours)
+    }
+}
+
+fn local(vip: Ipv4Addr, source: Option<Ipv4Addr>) -> RouteMessage {
+    let route = RouteMessageBuilder::<Ipv4Addr>::new()
+        .destination_prefix(vip, 32)
+        .output_interface(LOOPBACK)
+        .table_id(TABLE)
+        .kind(RouteType::Local)
+        .scope(RouteScope::Host);
+    match source {
+        Some(source) => route.pref_source(source).build(),
+        None => route.build(),
+    }
+}
+
+fn is_there_already(error: &Error) -> bool {
+    if let Error::NetlinkError(message) = error {
+        return message.raw_code() == -EEXIST;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway_ir::{ListenerId, Mac, ObjectName, Protocol, Service};
+
+    use super::*;
+
+    #[test]
+    fn a_vip_of_the_proxy_gets_a_route_from_the_nodes_address_in_its_subnet() {
+        let snapshot = Snapshot {
+            services: vec![service([192, 0, 2, 200], ServiceTarget::Proxy)],
+            ..Snapshot::default()
+        };
+        let interfaces = [interface("198.51.100.1/24"), interface("192.0.2.7/24")];
+        let expected = Some(Ipv4Addr::new(192, 0, 2, 7));
+        assert_eq!(
+            wanted(&snapshot, &interfaces),
+            Wanted::from([(Ipv4Addr::new(192, 0, 2, 200), expected)])
+        );
+    }
+
+    #[test]
+    fn a_vip_that_is_only_steered_needs_no_route() {
+        let endpoints = ServiceTarget::Endpoints {
+            endpoints: Vec::new(),
+            refused: 0,
+        };
+        let snapshot = Snapshot {
+            services: vec![service([192, 0, 2, 200], endpoints)],
+            ..Snapshot::default()
+        };
+        assert_eq!(wanted(&snapshot, &[]), Wanted::new());
+    }
+
+    fn service(vip: [u8; 4], target: ServiceTarget) -> Service {
+        Service {
+            vip: vip.into(),
+            port: 80,
+            protocol: Protocol::Tcp,
+            listener: ListenerId {
+                gateway: ObjectName::new("default", "main"),
+                section: "web".to_owned(),
+            },
+            target,
+        }
+    }
+
+    fn interface(address: &str) -> Interface {
+        Interface {
+            name: "lan0".to_owned(),
+            index: 2,
+            mac: Mac::default(),
+            addresses: vec![address.parse().expect("a prefix")],
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! `sanmon run`: starts the parts, connects them, and ends them in order.
+
+mod proxy;
+mod shutdown;
+mod start;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gateway_control::{FolderSource, Published, Publisher};
+use gateway_ir::{Gate, Interface};
+use gateway_translate::{Announce, Settings};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use self::proxy::Proxies;
+use self::shutdown::Signals;
+use self::start::{Pools, Started};
+use crate::admin::{self, Pages};
+use crate::board::Board;
+use crate::cli::{LogArguments, RunArguments};
+use crate::config::{AtInterrupt, Config};
+use crate::gates::{Gates, Leave};
+use crate::routes::{self, Routes};
+use crate::{interfaces, telemetry};
+
+/// Runs until a signal ends it.
+pub(crate) fn run(arguments: RunArguments, log: &LogArguments) -> anyhow::Result<ExitCode> {
+    telemetry::init(log)?;
+    let config = Config::new(arguments)?;
+    // Requests are served on the proxy's own threads; this runtime only coordinates.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))?;
+    // A task that waits for a slow peer must not hold the process.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let publisher = Publisher::start()?;
+    let board = Arc::new(Board::new(config.node.clone(), publisher.published()));
+    admin::start(config.admin, Pages::All, Arc::clone(&board))?;
+    if let Some(address) = config.metrics {
+        admin::start(address, Pages::Monitoring, Arc::clone(&board))?;
+    }
+    let interfaces = present().await;
+    let settings = start::Settings::of(&config);
+    let (sender, mut pools) = watch::channel(None);
+    let sink = publisher.clone();
+    // Dropped at the end: it holds the thread that watches the folder.
+    let _source = FolderSource::start(config.folder, move |content| {
+        sender.send_replace(Some(Pools::of(&content)));
+        sink.content(content);
+    })?;
+    let first = pools
+        .wait_for(Option::is_some)
+        .await?
+        .unwrap_or(Pools::None);
+    let Started { gates, proxy, off } = start::start(&settings, &board, first)?;
+    let mut wire = Wire {
+        published: publisher.published(),
+        publisher,
+        proxies: Proxies::new(proxy, Arc::clone(&board)),
+        board,
+        routes: None,
+        interfaces,
+        gates,
+        settings,
+        off,
+    };
+    wire.translate();
+    let interrupted = wire.follow(&mut signals, &mut pools).await?;
+    let leave = match (interrupted, config.at_interrupt) {
+        (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
+        (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
+            Leave::Pins
+        }
+    };
+    signals.end_at_the_next();
+    wire.end(leave).await;
+    Ok(())
+}
+
+/// The interfaces of this machine; none where the kernel does not tell.
+async fn present() -> watch::Receiver<Vec<Interface>> {
+    match interfaces::watch().await {
+        Ok(interfaces) => interfaces,
+        Err(error) => {
+            warn!(error = format!("{error:#}"), "interfaces are not known");
+            let (sender, none) = watch::channel(Vec::new());
+            // A receiver without a sender would say "changed" for ever.
+            Box::leak(Box::new(sender));
+            none
+        }
+    }
+}
+
+/// The running parts.
+struct Wire {
+    publisher: Publisher,
+    published: watch::Receiver<Option<Arc<Published>>>,
+    board: Arc<Board>,
+    proxies: Proxies,
+    gates: Option<Gates>,
+    routes: Option<Routes>,
+    interfaces: watch::Receiver<Vec<Interface>>,
+    settings: start::Settings,
+    /// Why gates 1 and 2 are off.
+    off: Option<String>,
+}
+
+impl Wire {
+    /// Follows every change until a signal comes.
+    async fn follow(
+        &mut self,
+        signals: &mut Signals,
+        pools: &mut watch::Receiver<Option<Pools>>,
+    ) -> anyhow::Result<shutdown::Signal> {
+        loop {
+            tokio::select! {
+                signal = signals.next() => return Ok(signal),
+                changed = self.published.changed() => {
+                    changed?;
+                    self.distribute().await;
+                }
+                changed = self.interfaces.changed() => {
+                    changed?;
+                    self.move_interfaces().await;
+                }
+                changed = pools.changed() => {
+                    changed?;
+                    if *pools.borrow_and_update() == Some(Pools::Configured) {
+                        self.switch_on();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands the newest publication to every part.
+    async fn distribute(&mut self) {
+        let newest = self.published.borrow_and_update().clone();
+        let Some(published) = newest else {
+            return;
+        };
+        self.proxies.publish(&published);
+        if let Some(gates) = &self.gates {
+            gates.run(Arc::clone(&published)).await;
+            self.route(&published).await;
+        }
+    }
+
+    /// Interfaces came, went or changed their addresses.
+    async fn move_interfaces(&mut self) {
+        let present = self.interfaces.borrow_and_update().clone();
+        debug!(count = present.len(), "interfaces changed");
+        if let Some(gates) = &self.gates {
+            gates.interfaces(present);
+        }
+        self.translate();
+        let published = self.published.borrow().clone();
+        if let (Some(_), Some(published)) = (&self.gates, published) {
+            self.route(&published).await;
+        }
+    }
+
+    /// Tells the translation what it must know of this machine.
+    fn translate(&self) {
+        let present = self.interfaces.borrow();
+        let addresses = present.iter().flat_map(|it| &it.addresses);
+        self.publisher.settings(Settings {
+            own_addresses: addresses.map(ipnet::IpNet::addr).collect(),
+            announce: match &self.off {
+                Some(why) => Announce::Off(why.clone()),
+                None => Announce::On,
+            },
+            ..Settings::default()
+        });
+        if let Some(gates) = &self.gates {
+            gates.interfaces(present.clone());
+        }
+    }
+
+    /// Gates 1 and 2 start as soon as there is a pool; they stay when it goes, to guard what is left.
+    fn switch_on(&mut self) {
+        if self.gates.is_some() {
+            return;
+        }
+        match start::start(&self.settings, &self.board, Pools::Configured) {
+            Ok(Started { gates, proxy, off }) => {
+                self.gates = gates;
+                self.off = off;
+                self.proxies.replace(proxy);
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                warn!(why, "gates 1 and 2 stay off");
+                self.off = Some(why);
+            }
+        }
+        self.translate();
+    }
+
+    async fn route(&mut self, published: &Published) {
+        let wanted = routes::wanted(&published.snapshot, &self.interfaces.borrow());
+        let result = match self.connect_routes() {
+            Ok(routes) => routes.sync(wanted).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            warn!(
+                error = format!("{error:#}"),
+                "a VIP has no route to the proxy"
+            );
+        }
+    }
+
+    fn connect_routes(&mut self) -> anyhow::Result<&mut Routes> {
+        match &mut self.routes {
+            Some(routes) => Ok(routes),
+            empty => Ok(empty.insert(Routes::connect()?)),
+        }
+    }
+
+    /// Silences the VIPs, lets requests in flight finish, and leaves behind what is to stay.
+    async fn end(mut self, leave: Leave) {
+        let published = self.published.borrow().clone();
+        let within = published
+            .map(|it| it.snapshot.proxy.drain_timeout)
+            .unwrap_or_default();
+        info!(?leave, "ending");
+        self.board.drain(within);
+        if let Some(gates) = &self.gates {
+            gates.silence();
+        }
+        self.proxies.drain().await;
+        if leave == Leave::Nothing
+            && let Some(routes) = &mut self.routes
+            && let Err(error) = routes.remove().await
+        {
+            warn!(error = format!("{error:#}"), "a route stays behind");
+        }
+        if let Some(gates) = self.gates {
+            gates.end(leave);
+        }
+        info!("ended");
+    }
+}
+
+/// Says once which gates are off, and why.
+fn say_off(board: &Board, why: &str) {
+    info!(
+        why,
+        "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets"
+    );
+    board.off(Gate::Announce, why);
+    board.off(Gate::Steer, why);
+}

@@ -1,0 +1,128 @@
+//! Starts the gates: all three where there is something to announce and the right to do so, else gate 3 alone.
+
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use anyhow::Context;
+use gateway_control::publish::Content;
+use gateway_l4::OpenError;
+use gateway_l7::{Listen, Proxy};
+use prometheus_client::registry::Registry;
+
+use crate::board::{Board, Part};
+use crate::config::Config;
+use crate::gates::{self, Gates};
+
+/// What the gates are started with.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    gates: gates::Settings,
+    workers: NonZeroUsize,
+}
+
+impl Settings {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            gates: gates::Settings {
+                node: config.node.clone(),
+                bpf_root: config.bpf_root.clone(),
+                interfaces: config.interfaces.clone(),
+            },
+            workers: config.workers,
+        }
+    }
+}
+
+/// Whether there is something to announce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pools {
+    None,
+    Configured,
+}
+
+impl Pools {
+    pub(super) fn of(content: &Content) -> Self {
+        if content.has_pools() {
+            Self::Configured
+        } else {
+            Self::None
+        }
+    }
+}
+
+/// The gates that run.
+pub(super) struct Started {
+    pub(super) gates: Option<Gates>,
+    pub(super) proxy: Proxy,
+    /// Why gates 1 and 2 do not.
+    pub(super) off: Option<String>,
+}
+
+/// Starts what can run here.
+///
+/// # Errors
+/// When the proxy cannot start, or another agent has the same pins: two agents would take each other's packets.
+pub(super) fn start(
+    settings: &Settings,
+    board: &Arc<Board>,
+    pools: Pools,
+) -> anyhow::Result<Started> {
+    match pools {
+        Pools::None => alone(settings, board, "no address pool is configured".to_owned()),
+        Pools::Configured => together(settings, board),
+    }
+}
+
+fn together(settings: &Settings, board: &Arc<Board>) -> anyhow::Result<Started> {
+    match Gates::start(settings.gates.clone(), Arc::clone(board)) {
+        Ok(gates) => match steered(settings, board, &gates) {
+            Ok(proxy) => Ok(Started {
+                gates: Some(gates),
+                proxy,
+                off: None,
+            }),
+            Err(error) => {
+                gates.end(gates::Leave::Nothing);
+                alone(settings, board, format!("{error:#}"))
+            }
+        },
+        Err(error) if is_in_use(&error) => Err(error),
+        Err(error) => alone(settings, board, format!("{error:#}")),
+    }
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
+}
+
+fn alone(settings: &Settings, board: &Board, why: String) -> anyhow::Result<Started> {
+    super::say_off(board, &why);
+    Ok(Started {
+        gates: None,
+        proxy: start_proxy(settings, board, Listen::Addresses)?,
+        off: Some(why),
+    })
+}
+
+/// Starts the proxy behind gate 2.
+fn steered(settings: &Settings, board: &Board, gates: &Gates) -> anyhow::Result<Proxy> {
+    let proxy = start_proxy(settings, board, Listen::Transparent)?;
+    let sockets = proxy.sockets().into_iter();
+    let sockets: Result<Vec<OwnedFd>, _> = sockets.map(|it| it.try_clone_to_owned()).collect();
+    gates
+        .proxy(sockets?)
+        .context("cannot steer packets to the proxy")?;
+    Ok(proxy)
+}
+
+fn start_proxy(settings: &Settings, board: &Board, listen: Listen) -> anyhow::Result<Proxy> {
+    let mut registry = Registry::with_prefix("sanmon");
+    let settings = gateway_l7::Settings {
+        workers: settings.workers,
+        listen,
+    };
+    let proxy = Proxy::start(settings, &mut registry).context("cannot start the proxy")?;
+    board.registry(Part::Proxy, registry);
+    Ok(proxy)
+}

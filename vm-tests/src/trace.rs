@@ -1,0 +1,57 @@
+//! What a process may leave on a node: programs, pins, routes and rules.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+
+use crate::lan::NIC;
+use crate::netlink::{self, XdpProgram};
+use crate::{Host, bpf};
+
+/// What there is at one moment, to be compared with another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Routes of all tables, and rules.
+    pub routing: Vec<String>,
+    /// The XDP program of the interface.
+    pub xdp: XdpProgram,
+    /// How many programs are at tc ingress and egress of the interface.
+    pub tcx: [u32; 2],
+    /// How many programs look up sockets in the namespace.
+    pub sk_lookup: u32,
+    /// The place for pins, if it exists.
+    pub bpf_root: Option<PathBuf>,
+}
+
+impl Trace {
+    /// Looks at a node.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn of(node: &Host, bpf_root: &Path) -> anyhow::Result<Self> {
+        let namespace = u32::try_from(node.namespace.fd())?;
+        let root = bpf_root.to_owned();
+        node.namespace.run(move || async move {
+            let index = netlink::index(NIC).await?;
+            Ok(Self {
+                routing: netlink::routing().await?,
+                xdp: netlink::xdp_program(NIC).await?,
+                tcx: [
+                    bpf::count_programs(bpf::Hook::TcxIngress, index)?,
+                    bpf::count_programs(bpf::Hook::TcxEgress, index)?,
+                ],
+                sk_lookup: bpf::count_programs(bpf::Hook::SkLookup, namespace)?,
+                bpf_root: root.exists().then_some(root),
+            })
+        })
+    }
+
+    /// Fails unless another moment is like this one.
+    ///
+    /// # Errors
+    /// When they differ, with both.
+    pub fn expect(&self, other: &Self) -> anyhow::Result<()> {
+        ensure!(self == other, "before: {self:#?}\nnow: {other:#?}");
+        Ok(())
+    }
+}

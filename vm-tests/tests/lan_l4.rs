@@ -1,0 +1,138 @@
+//! Gate 2 on the wire: TCP and UDP reach pods with the client's address, and everything else is refused.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use gateway_vm_tests::bed::{Bed, DNS, Mode, SOON, TCP, VIP, on_bed};
+use gateway_vm_tests::client::Conversation;
+use gateway_vm_tests::deadline::bounded;
+use gateway_vm_tests::{dns, frame};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+
+/// Enough flows that with two equal pods each of them has some (2⁻¹⁹ against it).
+const FLOWS: usize = 20;
+const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 2, 50));
+
+#[test]
+fn native_steers_to_pods_that_see_the_client() -> anyhow::Result<()> {
+    let test = "native_steers_to_pods_that_see_the_client";
+    on_bed(test, Mode::Native, steers)
+}
+
+#[test]
+fn tc_steers_to_pods_that_see_the_client() -> anyhow::Result<()> {
+    on_bed("tc_steers_to_pods_that_see_the_client", Mode::Tc, steers)
+}
+
+fn steers(bed: &mut Bed) -> anyhow::Result<()> {
+    let pods = bed.client.namespace.run(|| async {
+        let mut pods = BTreeSet::new();
+        for _ in 0..FLOWS {
+            let mut talk = Conversation::open(TCP).await?;
+            assert_eq!((talk.seen, talk.seen.ip()), (talk.local, CLIENT));
+            talk.say("hello").await?;
+            pods.insert(format!("tcp {}", talk.pod));
+            let answer = dns::query(DNS, "a.example").await?;
+            let (pod, seen) = answer.text.split_once(' ').unwrap_or_default();
+            assert_eq!(
+                seen.parse(),
+                Ok(SocketAddr::new(CLIENT, answer.local.port()))
+            );
+            pods.insert(format!("udp {pod}"));
+        }
+        Ok(pods)
+    })?;
+    let expected = ["tcp pod-1", "tcp pod-2", "udp pod-1", "udp pod-2"];
+    assert_eq!(pods, expected.map(String::from).into());
+    Ok(())
+}
+
+#[test]
+fn native_refuses_a_port_without_listener() -> anyhow::Result<()> {
+    let test = "native_refuses_a_port_without_listener";
+    on_bed(test, Mode::Native, refuses)
+}
+
+#[test]
+fn tc_refuses_a_port_without_listener() -> anyhow::Result<()> {
+    on_bed("tc_refuses_a_port_without_listener", Mode::Tc, refuses)
+}
+
+/// A socket of the host listens on every address at port 22, as sshd does; the VIP's port 22 stays closed.
+fn refuses(bed: &mut Bed) -> anyhow::Result<()> {
+    let at = |address: IpAddr| SocketAddr::new(address, 22);
+    let node = IpAddr::V4(bed.node.address);
+    let (tcp, udp) = bed.node.namespace.run(|| async {
+        Ok((
+            TcpListener::bind("0.0.0.0:22").await?,
+            UdpSocket::bind("0.0.0.0:22").await?,
+        ))
+    })?;
+    let since = bed.port.now();
+    bed.client.namespace.run(move || async move {
+        bounded("the host's own port", TcpStream::connect(at(node))).await?;
+        let refused = TcpStream::connect(at(IpAddr::V4(VIP)));
+        let refused = tokio::time::timeout(SOON, refused).await?;
+        let kind = refused.map(|_open| ()).map_err(|error| error.kind());
+        assert_eq!(kind, Err(std::io::ErrorKind::ConnectionRefused));
+
+        let socket = UdpSocket::bind("0.0.0.0:0").await?;
+        socket.connect(at(IpAddr::V4(VIP))).await?;
+        socket.send(b"anybody?").await?;
+        let refused = tokio::time::timeout(SOON, socket.recv(&mut [0; 16])).await?;
+        let kind = refused.map_err(|error| error.kind());
+        assert_eq!(kind, Err(std::io::ErrorKind::ConnectionRefused));
+        Ok(())
+    })?;
+    let from_vip = bed
+        .frames_since(since)
+        .into_iter()
+        .filter_map(|frame| frame::endpoints(&frame.bytes))
+        .any(|(source, _)| source == (VIP, 22));
+    assert!(from_vip, "the reset comes from the VIP");
+    drop((tcp, udp));
+    Ok(())
+}
+
+#[test]
+fn established_flows_stay_through_three_changes_in_a_row() -> anyhow::Result<()> {
+    let test = "established_flows_stay_through_three_changes_in_a_row";
+    on_bed(test, Mode::Native, |bed| {
+        let (ask, mut asked) = mpsc::unbounded_channel::<String>();
+        let (confirm, confirmed) = std::sync::mpsc::channel();
+        let flows = bed.client.namespace.spawn(move || async move {
+            let mut talks = Vec::new();
+            let mut sockets = Vec::new();
+            for _ in 0..FLOWS {
+                talks.push(Conversation::open(TCP).await?);
+                let socket = UdpSocket::bind("0.0.0.0:0").await?;
+                let first = dns::query_from(&socket, DNS, "a.example").await?.text;
+                sockets.push((socket, first));
+            }
+            confirm.send("open".to_owned())?;
+            while let Some(change) = asked.recv().await {
+                for talk in &mut talks {
+                    talk.say(&change).await?;
+                }
+                for (socket, first) in &sockets {
+                    let again = dns::query_from(socket, DNS, "a.example").await?.text;
+                    assert_eq!(&again, first, "{change}: a UDP flow moved");
+                }
+                confirm.send(change)?;
+            }
+            Ok(())
+        });
+        let heard = || confirmed.recv_timeout(Duration::from_secs(30));
+        assert_eq!(heard().as_deref(), Ok("open"));
+        for pods in [vec![0, 1, 2], vec![0, 1, 2, 3], vec![0, 1]] {
+            bed.use_pods(&pods)?;
+            let change = format!("pods {pods:?}");
+            ask.send(change.clone())?;
+            assert_eq!(heard(), Ok(change));
+        }
+        drop(ask);
+        flows.join(SOON)
+    })
+}
