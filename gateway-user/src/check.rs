@@ -85,7 +85,11 @@ fn draw(report: &Report) -> String {
         "REASON",
         "MESSAGE",
     ];
-    let mut text = output::table(&headings, report.objects.iter().flat_map(rows));
+    let mut text = if report.objects.is_empty() {
+        "no object that belongs to sanmon".to_owned()
+    } else {
+        output::table(&headings, report.objects.iter().flat_map(rows))
+    };
     for problem in &report.problems {
         text.push_str(&format!(
             "\n{}: {problem}",

@@ -20,7 +20,7 @@ use gateway_control::Published;
 use gateway_ir::{Interface, NodeName};
 use gateway_l4::Counters;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::metrics::Reader;
 use self::node::Node;
@@ -151,8 +151,7 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
         match inbox.recv_timeout(node.wait()) {
             Ok(Order::Run(published, done)) => {
                 node.take(published);
-                // Who waited may have been told to end meanwhile.
-                drop(done.send(()));
+                tell(done.send(()));
             }
             Ok(Order::Interfaces(interfaces)) => node.follow(interfaces),
             Ok(Order::Proxy(sockets, answer)) => drop(answer.send(node.attach_proxy(&sockets))),
@@ -160,12 +159,19 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Counters(answer)) => drop(node.counters().map(|it| answer.send(it))),
             Ok(Order::Silence(done)) => {
                 node.silence();
-                drop(done.send(()));
+                tell(done.send(()));
             }
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),
         }
         node.advance();
+    }
+}
+
+/// Notes that who waited for an answer is gone, which happens only when the process is ending.
+fn tell<E>(sent: Result<(), E>) {
+    if sent.is_err() {
+        debug!("an answer of gates 1 and 2 is not waited for");
     }
 }

@@ -34,26 +34,26 @@ fn show(
     arguments: &GetArguments,
     mut values: Vec<Value>,
     wanted: impl Fn(&Value) -> bool,
-    draw: impl FnOnce(&Vec<Value>) -> String,
+    draw: impl FnOnce(&[Value]) -> String,
 ) -> anyhow::Result<ExitCode> {
     values.retain(wanted);
-    output::show(arguments.output, &values, draw)?;
+    output::show(arguments.output, &values, |it| draw(it))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn gateways(objects: &Vec<Value>) -> String {
+fn gateways(objects: &[Value]) -> String {
     let headings = [
         "NAMESPACE",
         "NAME",
         "ADDRESSES",
         "ACCEPTED",
         "PROGRAMMED",
-        "LISTENERS",
+        "LISTENERS (ROUTES)",
     ];
     let rows = objects.iter().map(|it| {
         let listeners = list(it, "/listeners").map(|listener| {
             let routes = text(listener, "/attachedRoutes");
-            format!("{} ({routes} routes)", text(listener, "/name"))
+            format!("{} ({routes})", text(listener, "/name"))
         });
         vec![
             text(it, "/namespace"),
@@ -67,7 +67,7 @@ fn gateways(objects: &Vec<Value>) -> String {
     table(&headings, rows)
 }
 
-fn routes(objects: &Vec<Value>) -> String {
+fn routes(objects: &[Value]) -> String {
     let headings = [
         "KIND",
         "NAMESPACE",
@@ -94,7 +94,7 @@ fn routes(objects: &Vec<Value>) -> String {
     table(&headings, rows)
 }
 
-fn vips(owners: &Vec<Value>) -> String {
+fn vips(owners: &[Value]) -> String {
     let headings = [
         "ADDRESS",
         "GATEWAY",
@@ -116,7 +116,7 @@ fn vips(owners: &Vec<Value>) -> String {
     table(&headings, rows)
 }
 
-fn services(services: &Vec<Value>) -> String {
+fn services(services: &[Value]) -> String {
     let headings = ["VIP", "PORT", "PROTOCOL", "LISTENER", "TARGET"];
     let rows = services.iter().map(|it| {
         let endpoints = list(it, "/target/Endpoints/endpoints").count();
@@ -141,7 +141,7 @@ fn services(services: &Vec<Value>) -> String {
     table(&headings, rows)
 }
 
-fn endpoints(endpoints: &Vec<Value>) -> String {
+fn endpoints(endpoints: &[Value]) -> String {
     let headings = ["ADDRESS", "NODE", "BACKEND"];
     let rows = endpoints.iter().map(|it| {
         vec![

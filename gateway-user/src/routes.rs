@@ -150,10 +150,12 @@ impl Routes {
         let mut ours = Vec::new();
         while let Some(route) = routes.try_next().await? {
             let is_ours = route.attributes.contains(&RouteAttribute::Table(TABLE));
-            let destination = route.attributes.iter().find_map(|it| match it {
-                RouteAttribute::Destination(RouteAddress::Inet(vip)) => Some(*vip),
-                _ => None,
-            });
+            let mut destination = None;
+            for attribute in &route.attributes {
+                if let RouteAttribute::Destination(RouteAddress::Inet(vip)) = attribute {
+                    destination = Some(*vip);
+                }
+            }
             if let (true, Some(vip)) = (is_ours, destination) {
                 ours.push((vip, route));
             }
@@ -176,10 +178,10 @@ fn local(vip: Ipv4Addr, source: Option<Ipv4Addr>) -> RouteMessage {
 }
 
 fn is_there_already(error: &Error) -> bool {
-    match error {
-        Error::NetlinkError(message) => message.raw_code() == -EEXIST,
-        _ => false,
+    if let Error::NetlinkError(message) = error {
+        return message.raw_code() == -EEXIST;
     }
+    false
 }
 
 #[cfg(test)]

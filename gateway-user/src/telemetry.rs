@@ -1,5 +1,6 @@
 //! Logs to standard error, and the metrics of the process itself.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -22,6 +23,7 @@ pub(crate) fn init(arguments: &LogArguments) -> anyhow::Result<()> {
         .with_context(|| format!("--log-level {}", arguments.log_level))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match arguments.log_format {
         LogFormat::Text => builder.init(),

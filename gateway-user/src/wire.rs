@@ -4,18 +4,19 @@ mod proxy;
 mod shutdown;
 mod start;
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use gateway_control::{FolderSource, Published, Publisher};
-use gateway_ir::{Gate, Interface};
+use gateway_ir::Interface;
 use gateway_translate::{Announce, Settings};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 use self::proxy::Proxies;
 use self::shutdown::Signals;
-use self::start::Started;
+use self::start::{Pools, Started};
 use crate::admin::{self, Pages};
 use crate::board::Board;
 use crate::cli::{LogArguments, RunArguments};
@@ -46,17 +47,21 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         admin::start(address, Pages::Monitoring, Arc::clone(&board))?;
     }
-    let interfaces = present().await;
+    let interfaces = interfaces::watch().await;
     let settings = start::Settings::of(&config);
-    let (pools, mut has_pools) = watch::channel(None);
+    let (sender, mut pools) = watch::channel(None);
     let sink = publisher.clone();
     // Dropped at the end: it holds the thread that watches the folder.
     let _source = FolderSource::start(config.folder, move |content| {
-        pools.send_replace(Some(content.has_pools()));
+        let pools = Some(Pools::of(&content));
+        sender.send_if_modified(|last| std::mem::replace(last, pools) != pools);
         sink.content(content);
     })?;
-    let wanted = *has_pools.wait_for(Option::is_some).await? == Some(true);
-    let Started { gates, proxy, off } = start::start(&settings, &board, wanted)?;
+    let first = pools
+        .wait_for(Option::is_some)
+        .await?
+        .unwrap_or(Pools::None);
+    let Started { gates, proxy, off } = start::start(&settings, &board, first)?;
     let mut wire = Wire {
         published: publisher.published(),
         publisher,
@@ -67,9 +72,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         gates,
         settings,
         off,
+        told: None,
     };
-    wire.translate();
-    let interrupted = wire.follow(&mut signals, &mut has_pools).await?;
+    wire.move_interfaces().await;
+    let interrupted = wire.follow(&mut signals, &mut pools).await?;
     let leave = match (interrupted, config.at_interrupt) {
         (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
         (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
@@ -81,18 +87,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The interfaces of this machine; none where the kernel does not tell.
-async fn present() -> watch::Receiver<Vec<Interface>> {
-    match interfaces::watch().await {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            warn!(error = format!("{error:#}"), "interfaces are not known");
-            let (sender, none) = watch::channel(Vec::new());
-            // A receiver without a sender would say "changed" for ever.
-            Box::leak(Box::new(sender));
-            none
-        }
-    }
+/// The addresses that no pool may hold; those of a link alone are in no pool's reach.
+fn own_addresses(present: &[Interface]) -> Vec<IpAddr> {
+    let addresses = present.iter().flat_map(|it| &it.addresses);
+    let mut own: Vec<_> = addresses.map(ipnet::IpNet::addr).collect();
+    own.retain(|address| match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    });
+    own.sort();
+    own
 }
 
 /// The running parts.
@@ -107,6 +111,8 @@ struct Wire {
     settings: start::Settings,
     /// Why gates 1 and 2 are off.
     off: Option<String>,
+    /// What the translation was told last.
+    told: Option<(Vec<IpAddr>, Announce)>,
 }
 
 impl Wire {
@@ -114,7 +120,7 @@ impl Wire {
     async fn follow(
         &mut self,
         signals: &mut Signals,
-        has_pools: &mut watch::Receiver<Option<bool>>,
+        pools: &mut watch::Receiver<Option<Pools>>,
     ) -> anyhow::Result<shutdown::Signal> {
         loop {
             tokio::select! {
@@ -127,10 +133,11 @@ impl Wire {
                     changed?;
                     self.move_interfaces().await;
                 }
-                changed = has_pools.changed() => {
+                changed = pools.changed() => {
                     changed?;
-                    let wanted = *has_pools.borrow_and_update() == Some(true);
-                    self.switch_on(wanted);
+                    if *pools.borrow_and_update() == Some(Pools::Configured) {
+                        self.switch_on();
+                    }
                 }
             }
         }
@@ -164,36 +171,38 @@ impl Wire {
     }
 
     /// Tells the translation what it must know of this machine.
-    fn translate(&self) {
-        let present = self.interfaces.borrow();
-        let addresses = present.iter().flat_map(|it| &it.addresses);
-        self.publisher.settings(Settings {
-            own_addresses: addresses.map(ipnet::IpNet::addr).collect(),
+    fn translate(&mut self) {
+        let settings = Settings {
+            own_addresses: own_addresses(&self.interfaces.borrow()),
             announce: match &self.off {
                 Some(why) => Announce::Off(why.clone()),
                 None => Announce::On,
             },
             ..Settings::default()
-        });
-        if let Some(gates) = &self.gates {
-            gates.interfaces(present.clone());
+        };
+        // Most changes of interfaces are those of pods, which change no address of the node.
+        let told = Some((settings.own_addresses.clone(), settings.announce.clone()));
+        if self.told != told {
+            self.told = told;
+            self.publisher.settings(settings);
         }
     }
 
     /// Gates 1 and 2 start as soon as there is a pool; they stay when it goes, to guard what is left.
-    fn switch_on(&mut self, wanted: bool) {
-        if !wanted || self.gates.is_some() {
+    fn switch_on(&mut self) {
+        if self.gates.is_some() {
             return;
         }
-        match start::start(&self.settings, &self.board, true) {
-            Ok(Started { gates, proxy, off }) => {
-                self.gates = gates;
-                self.off = off;
+        match start::together(&self.settings, &self.board) {
+            Ok((gates, proxy)) => {
+                self.off = None;
                 self.proxies.replace(proxy);
+                gates.interfaces(self.interfaces.borrow().clone());
+                self.gates = Some(gates);
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                warn!(why, "gates 1 and 2 stay off");
+                start::say_off(&self.board, &why);
                 self.off = Some(why);
             }
         }
@@ -244,14 +253,4 @@ impl Wire {
         }
         info!("ended");
     }
-}
-
-/// Says once which gates are off, and why.
-fn say_off(board: &Board, why: &str) {
-    info!(
-        why,
-        "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets"
-    );
-    board.off(Gate::Announce, why);
-    board.off(Gate::Steer, why);
 }

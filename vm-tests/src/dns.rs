@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::anyhow;
 use tokio::net::UdpSocket;
 
-use crate::client::bounded;
+use crate::deadline::bounded;
 
 /// The address that every name has.
 pub const ANSWER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);

@@ -1,9 +1,9 @@
 //! The network: a switch, hosts on its ports, and pods behind the hosts that are nodes.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::frame::Arp;
@@ -89,7 +89,9 @@ impl Lan {
         host.namespace.run(move || async move {
             netlink::address(NIC, IpNet::V4(address)).await?;
             netlink::up(NIC).await
-        })
+        })?;
+        let port = host.namespace.name().to_owned();
+        self.switch.run(move || forwards(port))
     }
 
     /// Records what passes a host's port, in both directions.
@@ -99,6 +101,19 @@ impl Lan {
     pub fn capture(&self, host: &Host) -> anyhow::Result<Capture> {
         Capture::start(&self.switch, host.namespace.name())
     }
+}
+
+/// Waits until a port of the bridge forwards: the kernel tells bridges of a carrier up to a second late.
+async fn forwards(port: String) -> anyhow::Result<()> {
+    /// `BR_STATE_FORWARDING` of linux/if_bridge.h.
+    const FORWARDING: &str = "3";
+    let state = format!("/sys/class/net/{port}/brport/state");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while std::fs::read_to_string(&state)?.trim() != FORWARDING {
+        ensure!(Instant::now() < deadline, "port {port} does not forward");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }
 
 impl Host {

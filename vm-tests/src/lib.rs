@@ -7,6 +7,7 @@ pub mod bed;
 pub mod bpf;
 pub mod capture;
 pub mod client;
+pub mod deadline;
 pub mod dns;
 pub mod folder;
 pub mod frame;

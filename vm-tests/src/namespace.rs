@@ -16,7 +16,7 @@ use anyhow::{Context, anyhow};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, gettid};
 use tokio::runtime;
 use tokio::sync::{mpsc as jobs, oneshot};
@@ -145,9 +145,14 @@ impl Namespace {
             unsafe_code,
             reason = "std has no safe way to tie a child's life to its parent's"
         )]
-        // SAFETY: the closure only makes the `prctl` system call, which is allowed between fork and exec.
+        // SAFETY: the closure only makes the system calls `prctl` and `sigprocmask`, which are allowed between fork and
+        // exec.
         unsafe {
-            command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?));
+            command.pre_exec(|| {
+                set_pdeathsig(Signal::SIGKILL)?;
+                // The demonstration blocks signals, and a mask is inherited.
+                Ok(SigSet::empty().thread_set_mask()?)
+            });
         }
         self.run(move || async move { command.spawn().map_err(anyhow::Error::from) })
             .with_context(|| format!("cannot start {program}"))

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway_vm_tests::bed::{Bed, DNS, Mode, SOON, TCP, VIP, on_bed};
-use gateway_vm_tests::client::{Conversation, bounded};
+use gateway_vm_tests::client::Conversation;
+use gateway_vm_tests::deadline::bounded;
 use gateway_vm_tests::{dns, frame};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;

@@ -2,16 +2,16 @@
 
 use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::ebpf;
 use crate::run;
-use crate::setup;
+use crate::setup::{self, Outcome, Tools};
 use crate::workspace::Workspace;
 
 /// Builds the release binary and says where it is.
 pub(crate) fn release(workspace: &Workspace) -> anyhow::Result<()> {
-    object(workspace)?;
+    compile(workspace, &setup::require(workspace)?)?;
     run::visibly(run::cargo(workspace).args([
         "build",
         "--locked",
@@ -32,9 +32,19 @@ pub(crate) fn release(workspace: &Workspace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the machine ready and the eBPF object current: what every build of `sanmon` starts with.
+/// Makes the machine ready and the eBPF object current, for a command that shows or tests what this user can run.
 pub(crate) fn object(workspace: &Workspace) -> anyhow::Result<()> {
-    let tools = setup::run(workspace)?;
+    match setup::run(workspace)? {
+        Outcome::Ready(tools) => compile(workspace, &tools),
+        Outcome::Missing(text) if setup::is_root() => bail!(text),
+        Outcome::Missing(text) => {
+            println!("{text}\nGoing on without the eBPF programs: loading them needs root anyway.");
+            Ok(())
+        }
+    }
+}
+
+fn compile(workspace: &Workspace, tools: &Tools) -> anyhow::Result<()> {
     println!("building the eBPF object");
-    ebpf::build(workspace, &tools, &[]).map(drop)
+    ebpf::build(workspace, tools, &[]).map(drop)
 }

@@ -82,12 +82,21 @@ fn write(target: &Path, text: &str) -> Result<()> {
 }
 
 fn write_types(kopium: &Path, kind: &str, crd: &Path, target: &Path) -> Result<()> {
-    let output = Command::new(kopium).args(KOPIUM_FLAGS).arg("-f").arg(crd).output();
+    let output = Command::new(kopium)
+        .args(KOPIUM_FLAGS)
+        .arg("-f")
+        .arg(crd)
+        .output();
     let output = output.with_context(|| format!("start {}", kopium.display()))?;
     if !output.status.success() {
-        bail!("kopium {}: {}", crd.display(), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "kopium {}: {}",
+            crd.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    let generated = String::from_utf8(output.stdout).context("kopium wrote something else than text")?;
+    let generated =
+        String::from_utf8(output.stdout).context("kopium wrote something else than text")?;
     // kopium's own header names the path of the input on this machine.
     let code = generated.lines().filter(|line| !line.starts_with("// "));
     let code: Vec<&str> = code.skip_while(|line| line.is_empty()).collect();
@@ -115,9 +124,15 @@ use serde::{{Deserialize, Serialize}};
 fn seal(crd: &Path, body: &str) -> Result<String> {
     let input = fs::read(crd).with_context(|| format!("read {}", crd.display()))?;
     let flags = KOPIUM_FLAGS.join(" ");
-    let made_from = fnv1a([input.as_slice(), KOPIUM_VERSION.as_bytes(), flags.as_bytes()]);
+    let made_from = fnv1a([
+        input.as_slice(),
+        KOPIUM_VERSION.as_bytes(),
+        flags.as_bytes(),
+    ]);
     let is = fnv1a([body.as_bytes()]);
-    Ok(format!("// kopium {KOPIUM_VERSION} {flags}; input {made_from:016x}, content {is:016x}"))
+    Ok(format!(
+        "// kopium {KOPIUM_VERSION} {flags}; input {made_from:016x}, content {is:016x}"
+    ))
 }
 
 fn check_types(crd: &Path, target: &Path) -> Result<()> {
@@ -155,12 +170,22 @@ fn kopium() -> Result<PathBuf> {
         return Ok(kopium);
     }
     let status = Command::new(cargo())
-        .args(["install", "kopium", "--version", KOPIUM_VERSION, "--locked", "--root"])
+        .args([
+            "install",
+            "kopium",
+            "--version",
+            KOPIUM_VERSION,
+            "--locked",
+            "--root",
+        ])
         .arg(&tools)
         .status()
         .context("start cargo install")?;
     if !status.success() {
-        bail!("kopium {KOPIUM_VERSION} could not be installed into {}", tools.display());
+        bail!(
+            "kopium {KOPIUM_VERSION} could not be installed into {}",
+            tools.display()
+        );
     }
     Ok(kopium)
 }
@@ -168,7 +193,14 @@ fn kopium() -> Result<PathBuf> {
 /// The CRD of SanmonConfig, as its own crate prints it: xtask links nothing of the product.
 fn sanmon_config(root: &Path) -> Result<String> {
     let output = Command::new(cargo())
-        .args(["run", "--quiet", "--package", "gateway-crds", "--example", "crd"])
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "gateway-crds",
+            "--example",
+            "crd",
+        ])
         .current_dir(root)
         .output()
         .context("start cargo run")?;

@@ -27,10 +27,10 @@ pub(crate) fn run(workspace: &Workspace, ending: Ending) -> anyhow::Result<()> {
     run::visibly(run::cargo(workspace).args([
         "build",
         "--locked",
-        "--package",
-        "gateway-user",
-        "--package",
-        "gateway-vm-tests",
+        // The packages of `test`, so that the second command finds its dependencies built.
+        "--workspace",
+        "--exclude",
+        "gateway-ebpf",
         "--bins",
     ]))?;
     let program = workspace.debug_binary("demo");

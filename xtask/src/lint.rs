@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
+use crate::codegen;
 use crate::run;
 use crate::setup::{self, Tool};
 use crate::tidy;
@@ -79,6 +80,11 @@ const STEPS: &[Step] = &[
             run::visibly(host(workspace, "clippy").args(["--all-targets", "--", "-Dwarnings"]))?;
             run::visibly(kernel(workspace, "clippy").args(["--", "-Dwarnings"]))
         },
+    },
+    Step {
+        name: "codegen",
+        remedy: "run `cargo xtask codegen` and commit what it writes",
+        check: |_workspace| codegen::run(codegen::Action::Check),
     },
     Step {
         name: "doc",

@@ -11,6 +11,7 @@
 
 mod bench;
 mod build;
+mod codegen;
 mod demo;
 mod ebpf;
 mod lint;
@@ -64,6 +65,8 @@ enum Command {
         /// What to measure; everything if not given
         subject: Option<bench::Subject>,
     },
+    /// Make generated files anew: types out of the Gateway API's CRDs, and the CRD of SanmonConfig
+    Codegen,
     /// Run what every change must pass: lint, then test
     Ci,
     /// Check the house rules alone: layers, file lengths, headers, links
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
 fn perform(command: Command) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match command {
-        Command::Setup => setup::run(&workspace).map(drop),
+        Command::Setup => setup::require(&workspace).map(drop),
         Command::Build => build::release(&workspace),
         Command::Demo { keep } => {
             let ending = if keep {
@@ -110,13 +113,14 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
+        Command::Codegen => codegen::run(codegen::Action::Write),
         Command::Ci => {
             lint::run(&workspace)?;
             test::run(&workspace, test::Extent::Usual, None)
         }
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {
-            let tools = setup::run(&workspace)?;
+            let tools = setup::require(&workspace)?;
             let object = ebpf::build(&workspace, &tools, &features)?;
             println!("{}", object.display());
             Ok(())

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+pub(crate) use facts::is_root;
 pub(crate) use plan::{Flavor, Tools};
 
 use crate::run;
@@ -26,11 +27,19 @@ const BPF_LINKER: &str = "0.13.0";
 /// The LLVM that Debian's `rustc-web` is built with. A newer compiler in Debian means a new number here.
 const LLVM: u32 = 22;
 
-/// Makes the machine ready for the eBPF build and returns what that build uses.
-pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Tools> {
+/// What setup came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Ready(Tools),
+    /// A person has to install something; the text names it and says how.
+    Missing(String),
+}
+
+/// Makes the machine ready for the eBPF build as far as that is in its power.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Outcome> {
     let actions = match plan::plan(&facts::gather(workspace)) {
-        Plan::Ready(tools) => return Ok(tools),
-        Plan::Missing(text) => bail!(text),
+        Plan::Ready(tools) => return Ok(Outcome::Ready(tools)),
+        Plan::Missing(text) => return Ok(Outcome::Missing(text)),
         Plan::Install(actions) => actions,
     };
     for action in &actions {
@@ -39,13 +48,21 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<Tools> {
     match plan::plan(&facts::gather(workspace)) {
         Plan::Ready(tools) => {
             say(&format!("ready: {tools}\n"))?;
-            Ok(tools)
+            Ok(Outcome::Ready(tools))
         }
-        Plan::Missing(text) => bail!(text),
+        Plan::Missing(text) => Ok(Outcome::Missing(text)),
         Plan::Install(left) => bail!(
             "installed everything, and yet this is still to be done: {left:?}; please report it with the output of \
              `rustc -vV`, `/usr/bin/rustc -vV` and `bpf-linker --version`"
         ),
+    }
+}
+
+/// Makes the machine ready, or fails with what is missing.
+pub(crate) fn require(workspace: &Workspace) -> anyhow::Result<Tools> {
+    match run(workspace)? {
+        Outcome::Ready(tools) => Ok(tools),
+        Outcome::Missing(text) => bail!(text),
     }
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::{Interface, Mac, NodeName, Pool, Vip};
+use gateway_ir::{Interface, NodeName, Pool, Vip};
 
 use crate::claim::Claim;
+use crate::command::Command;
 use crate::lease::Lease;
 use crate::ownership::{Decision, Ownership, Reason};
 
@@ -46,36 +47,6 @@ pub struct View<'a> {
     pub interfaces: &'a [Interface],
     /// The nodes that might answer as well; this node's own name in it does not count.
     pub peers: &'a [NodeName],
-}
-
-/// What the shell has to do, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Let the kernel answer for an address until a moment on the monotonic clock.
-    Answer {
-        /// The VIP.
-        address: IpAddr,
-        /// Index of the interface.
-        interface: u32,
-        /// The interface's Ethernet address, which the answer names.
-        mac: Mac,
-        /// The deadline; it may be past, then the kernel stays silent.
-        until: Duration,
-    },
-    /// Let the kernel stop answering at once.
-    Silence {
-        /// The VIP.
-        address: IpAddr,
-        /// Index of the interface.
-        interface: u32,
-    },
-    /// Put a frame on the wire.
-    Send {
-        /// Index of the interface.
-        interface: u32,
-        /// From the destination address to the end of the payload.
-        frame: Vec<u8>,
-    },
 }
 
 /// Decides which VIPs this node answers for.

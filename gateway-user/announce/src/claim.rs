@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gateway_ir::{Interface, Mac};
 
-use crate::announcer::Command;
 use crate::arp;
+use crate::command::Command;
 use crate::lease::Lease;
 use crate::refresh::Schedule;
 

@@ -9,9 +9,11 @@
 mod announcer;
 pub mod arp;
 mod claim;
+mod command;
 mod lease;
 mod ownership;
 mod refresh;
 
-pub use announcer::{Announcer, Command, Settings, View};
+pub use announcer::{Announcer, Settings, View};
+pub use command::Command;
 pub use ownership::{Decision, Ownership, Reason};

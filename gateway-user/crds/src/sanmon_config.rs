@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub struct SanmonConfigSpec {
     /// The addresses that Gateways get. Pools must not overlap each other or an address of a node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub address_pools: Vec<AddressPool>,
     /// The interfaces that gates 1 and 2 run on; default: those whose subnet holds a pool address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -41,8 +42,10 @@ pub struct SanmonConfigSpec {
 #[serde(rename_all = "camelCase")]
 pub struct AddressPool {
     /// The name, unique over all SanmonConfigs in use.
+    #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// CIDRs (`192.0.2.0/28`), ranges (`192.0.2.10-192.0.2.20`) or single addresses, IPv4 and IPv6.
+    #[schemars(length(min = 1, max = 64))]
     pub addresses: Vec<String>,
     /// Whether Gateways that ask for no address get one from here; default: true. If false, only those that ask for one of its addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,21 +86,27 @@ pub enum Mode {
 pub struct Proxy {
     /// From accept to the end of the TLS handshake; default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub tls_handshake_timeout: Option<String>,
     /// From the first byte of a request head, or accept, to its end; default: 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub header_timeout: Option<String>,
     /// How long a client connection may be idle between requests; default: 75s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub idle_timeout: Option<String>,
     /// How long a connection attempt to an endpoint may take; default: 5s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub connect_timeout: Option<String>,
     /// How long an idle connection to an endpoint is kept; default: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub upstream_idle_timeout: Option<String>,
     /// How long requests in flight may take to end when the process drains; default: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub drain_timeout: Option<String>,
     /// The largest request head in bytes; default: 32768.
     #[serde(default, skip_serializing_if = "Option::is_none")]

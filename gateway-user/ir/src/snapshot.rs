@@ -2,15 +2,32 @@
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DatapathSettings, HttpPort, Pool, ProxySettings, Service, Vip};
 
 /// The identity of a snapshot: a hash of its content, so that two nodes that run the same configuration say the same.
+///
+/// Written as 16 hexadecimal digits: a JSON number of 64 bits is not exact in every language.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Generation(pub u64);
+
+impl From<Generation> for String {
+    fn from(generation: Generation) -> Self {
+        generation.to_string()
+    }
+}
+
+impl TryFrom<String> for Generation {
+    type Error = ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        u64::from_str_radix(&text, 16).map(Self)
+    }
+}
 
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

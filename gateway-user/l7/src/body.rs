@@ -1,4 +1,4 @@
-//! Bodies in both directions, as concrete types: nothing on the way is boxed.
+//! What clients are sent: a text of the proxy's own, or an endpoint's body as it comes. Nothing is boxed.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,62 +7,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::service::InFlight;
+use crate::in_flight::InFlight;
 use crate::upstream::Lease;
-
-/// What is sent to an endpoint.
-#[derive(Debug)]
-pub(crate) enum RequestBody {
-    /// Nothing: the request can be sent again.
-    Empty,
-    /// The client's body as it comes.
-    Streamed(Incoming),
-}
-
-impl RequestBody {
-    pub(crate) fn new(incoming: Incoming) -> Self {
-        if incoming.is_end_stream() {
-            Self::Empty
-        } else {
-            Self::Streamed(incoming)
-        }
-    }
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
-            Self::Streamed(incoming) => Pin::new(incoming).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Streamed(incoming) => incoming.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(incoming) => incoming.size_hint(),
-        }
-    }
-}
 
 /// What is sent to a client. The request counts as in flight until this is dropped.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     content: Content,
-    _in_flight: InFlight,
+    /// None: somebody else keeps it.
+    _in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -80,7 +33,15 @@ impl ResponseBody {
     pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
         Self {
             content: Content::Text(Some(text)),
-            _in_flight: in_flight,
+            _in_flight: Some(in_flight),
+        }
+    }
+
+    /// No body: what follows on the connection is not HTTP.
+    pub(crate) fn switched() -> Self {
+        Self {
+            content: Content::Text(None),
+            _in_flight: None,
         }
     }
 
@@ -92,7 +53,7 @@ impl ResponseBody {
         }
         Self {
             content: Content::Upstream { incoming, lease },
-            _in_flight: in_flight,
+            _in_flight: Some(in_flight),
         }
     }
 }

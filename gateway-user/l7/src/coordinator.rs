@@ -15,9 +15,8 @@ use tracing::{error, info, warn};
 
 use crate::metrics::Metrics;
 use crate::program::{Compiler, Program};
-use crate::proxy::Listen;
-use crate::sockets::{self, Port};
-use crate::worker::Command;
+use crate::sockets::{self, Listen, Port};
+use crate::worker_thread::Command;
 
 /// Pauses between attempts to open a socket that somebody else holds.
 const RETRY_FIRST: Duration = Duration::from_millis(500);

@@ -2,7 +2,7 @@
 
 use gateway_ir::{PortProtocol, ProxySettings};
 use http::request::Parts;
-use http::{HeaderValue, Method, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
 use crate::headers::{Forwarded, strip_hop_by_hop, tokens};
 use crate::program::{Listener, Port, Query, Rule, View};
@@ -86,6 +86,12 @@ pub(crate) enum Payload {
     Present,
 }
 
+/// Names the protocol of an upgrade that both sides speak, after the hop-by-hop headers were stripped.
+pub(crate) fn announce_websocket(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
 /// Makes the head for the endpoint out of the client's.
 pub(crate) fn rewrite(parts: &mut Parts, uri: Uri, rule: &Rule, client: &Client, payload: Payload) {
     parts.uri = uri;
@@ -113,7 +119,10 @@ pub(crate) fn is_idempotent(method: &Method) -> bool {
 
 /// Whether the client asks to speak WebSocket. Other upgrades are ignored, as RFC 9110 §7.8 allows.
 pub(crate) fn wants_websocket(parts: &Parts) -> bool {
-    parts.headers.contains_key(header::UPGRADE)
+    parts.version == Version::HTTP_11
+        && parts.headers.contains_key(header::UPGRADE)
+        && tokens(&parts.headers, &header::CONNECTION)
+            .any(|option| option.eq_ignore_ascii_case("upgrade"))
         && tokens(&parts.headers, &header::UPGRADE)
             .any(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }

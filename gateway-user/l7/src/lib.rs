@@ -4,11 +4,12 @@
 //! [`gateway_ir::GateReport`]s. It knows nothing of Kubernetes and nothing of the other gates.
 //!
 //! From the outside in: [`Proxy`] is the handle; the coordinator's thread compiles snapshots into programs and opens
-//! sockets; each worker is a thread that accepts (`worker`), speaks TLS and HTTP (`connection`), answers (`service`),
+//! sockets; each worker is a thread (`worker_thread`) that accepts, speaks TLS and HTTP (`serve`), answers (`service`),
 //! decides without IO (`request`, `exchange`, `program`) and forwards (`upstream`). Nothing of a request crosses workers.
 
 #![forbid(unsafe_code)]
 
+mod accept;
 mod body;
 mod clock;
 mod connection;
@@ -16,16 +17,21 @@ mod coordinator;
 mod exchange;
 mod executor;
 mod headers;
+mod in_flight;
 mod metrics;
 mod program;
 mod proxy;
 mod random;
 mod refusal;
 mod request;
+mod serve;
 mod service;
 mod sockets;
 mod tracker;
+mod tunnel;
 mod upstream;
 mod worker;
+mod worker_thread;
 
-pub use proxy::{Listen, Proxy, Settings, StartError};
+pub use proxy::{Proxy, Settings, StartError};
+pub use sockets::Listen;

@@ -18,8 +18,8 @@ use tracing::{debug, error};
 use crate::coordinator::Coordinator;
 use crate::metrics::{Metrics, MetricsCollector};
 use crate::program::Compiler;
-use crate::sockets::listen_transparent;
-use crate::worker::{self, Command};
+use crate::sockets::{Listen, listen_transparent};
+use crate::worker_thread::{self, Command};
 
 /// How the proxy runs; what it serves comes with the snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +28,6 @@ pub struct Settings {
     pub workers: NonZeroUsize,
     /// Where connections come from.
     pub listen: Listen,
-}
-
-/// Where connections come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// Sockets on the addresses of every port of the snapshot; a port without addresses is bound on `0.0.0.0` and `::`.
-    Addresses,
-    /// One transparent socket per worker on 127.0.0.1, which gate 2 feeds; the port is found by a connection's local
-    /// address. Needs `CAP_NET_ADMIN`.
-    Transparent,
 }
 
 /// Why the proxy cannot start.
@@ -153,7 +143,7 @@ fn start_worker(
     let metrics = Arc::clone(metrics);
     let thread = spawn(format!("sanmon-proxy-{index}"), move |runtime| {
         pin(index);
-        runtime.block_on(worker::run(index, metrics, socket, commands));
+        runtime.block_on(worker_thread::run(index, metrics, socket, commands));
     })?;
     Ok((sender, thread))
 }

@@ -15,8 +15,6 @@ pub(crate) enum Refusal {
     MethodUnsupported,
     /// A transfer coding other than `chunked`.
     CodingUnsupported,
-    /// An upgrade of the connection.
-    UpgradeUnsupported,
     /// The host belongs to a listener other than that of the TLS handshake (RFC 9110 §15.5.20).
     Misdirected,
     /// No listener or no rule.
@@ -40,9 +38,7 @@ impl Refusal {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::MethodUnsupported | Self::CodingUnsupported | Self::UpgradeUnsupported => {
-                StatusCode::NOT_IMPLEMENTED
-            }
+            Self::MethodUnsupported | Self::CodingUnsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
@@ -60,7 +56,6 @@ impl Refusal {
             Self::HeadTooLarge => "the request head is too large\n",
             Self::MethodUnsupported => "CONNECT is not supported\n",
             Self::CodingUnsupported => "only the transfer coding chunked is supported\n",
-            Self::UpgradeUnsupported => "this upgrade is not supported\n",
             Self::Misdirected => "the host belongs to another listener than the TLS server name\n",
             Self::NoRoute => "no route matches\n",
             Self::NoBackend => "the route has no valid backend\n",

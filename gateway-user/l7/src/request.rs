@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 /// Bytes that a header line has beside name and value: colon, space, CR, LF.
 const LINE_OVERHEAD: usize = 4;
 
+/// The text of the refusal of a message with a length and a coding.
+pub(crate) const FRAMED_TWICE: &str = "both Content-Length and Transfer-Encoding\n";
+
 /// What a request asks for, in canonical form.
 #[derive(Debug)]
 pub(crate) struct Target<'a> {
@@ -99,9 +102,7 @@ fn check_framing(parts: &Parts) -> Result<(), Refusal> {
         return Ok(());
     };
     if parts.headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Refusal::Malformed(
-            "both Content-Length and Transfer-Encoding\n",
-        ));
+        return Err(Refusal::Malformed(FRAMED_TWICE));
     }
     let once = parts
         .headers

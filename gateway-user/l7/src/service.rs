@@ -3,55 +3,22 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use tracing::{debug, trace};
 
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::ResponseBody;
 use crate::connection::Connection;
 use crate::exchange::{self, Payload};
 use crate::headers::strip_hop_by_hop;
-use crate::metrics::{ListenerCells, MethodLabel};
+use crate::in_flight::InFlight;
+use crate::metrics::MethodLabel;
 use crate::refusal::Refusal;
-use crate::upstream::Upstream;
-
-/// Status of a request whose client went away before the answer; counted, never sent.
-const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-/// A request that is being answered: counts it when it ends, however it ends.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    connection: Rc<Connection>,
-    listener: Option<Arc<ListenerCells>>,
-    method: MethodLabel,
-    status: StatusCode,
-    started: Instant,
-}
-
-impl InFlight {
-    fn new(connection: Rc<Connection>, method: MethodLabel) -> Self {
-        connection.tracker.request_started();
-        Self {
-            connection,
-            listener: None,
-            method,
-            status: StatusCode::from_u16(CLIENT_CLOSED_REQUEST).unwrap_or_default(),
-            started: Instant::now(),
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.connection.tracker.request_finished();
-        match &self.listener {
-            Some(cells) => cells.record(self.method, self.status, self.started.elapsed()),
-            None => self.connection.worker.cells.requests_unrouted.increment(),
-        }
-    }
-}
+use crate::request::FRAMED_TWICE;
+use crate::tunnel;
+use crate::upstream::{Answer, Purpose, RequestBody, Upstream};
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -64,13 +31,7 @@ pub(crate) async fn answer(
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
     Ok(match forward(&mut in_flight, request).await {
-        Ok((response, lease)) => {
-            in_flight.status = response.status();
-            let (mut parts, incoming) = response.into_parts();
-            strip_hop_by_hop(&mut parts.headers);
-            parts.version = Version::HTTP_11;
-            Response::from_parts(parts, ResponseBody::upstream(incoming, lease, in_flight))
-        }
+        Ok((answer, client)) => relay(answer, client, in_flight),
         Err(refusal) => {
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
@@ -79,45 +40,81 @@ pub(crate) async fn answer(
     })
 }
 
+/// The client's side of an upgrade, if it asked for one.
+type Upgrade = Option<OnUpgrade>;
+
 async fn forward(
     in_flight: &mut InFlight,
-    request: Request<Incoming>,
-) -> Result<crate::upstream::Answer, Refusal> {
+    mut request: Request<Incoming>,
+) -> Result<(Answer, Upgrade), Refusal> {
     let connection = Rc::clone(&in_flight.connection);
     let worker = &connection.worker;
     let state = worker.state();
+    // Without a matching head nothing comes of it.
+    let upgrade = hyper::upgrade::on(&mut request);
     let (mut parts, incoming) = request.into_parts();
     let port = state
         .program
         .port(connection.local)
         .ok_or(Refusal::NoRoute)?;
+    if parts.headers.contains_key(header::TRANSFER_ENCODING)
+        && connection.tracker.head_has_content_length()
+    {
+        return Err(Refusal::Malformed(FRAMED_TWICE));
+    }
     exchange::complete_host(&mut parts);
     let settings = &state.program.settings;
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
     let (rule, uri) = admitted.route()?;
-    if exchange::wants_websocket(&parts) {
-        return Err(Refusal::UpgradeUnsupported);
-    }
     let backend = rule.draw(&worker.random)?;
     let body = RequestBody::new(incoming);
     let payload = match &body {
         RequestBody::Empty => Payload::Absent,
         RequestBody::Streamed(_) => Payload::Present,
     };
+    let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
     exchange::rewrite(&mut parts, uri, rule, &connection.client, payload);
+    if upgrade.is_some() {
+        exchange::announce_websocket(&mut parts.headers);
+    }
     let upstream = Upstream {
         endpoints: &worker.endpoints,
         random: &worker.random,
         cells: &worker.cells,
         settings,
+        purpose: match upgrade {
+            Some(_) => Purpose::Upgrade,
+            None => Purpose::Requests,
+        },
     };
-    let answer = upstream.send(backend, parts, body).await;
-    if let Err(refusal) = &answer {
+    let answer = upstream.send(backend, parts, body).await.inspect_err(|refusal| {
         debug!(?refusal, rule = %rule.id, backend = %backend.name, "no answer from the backend");
+    })?;
+    let switched = answer.0.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if switched && upgrade.is_none() {
+        // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
+        return Err(Refusal::UpstreamProtocol);
     }
-    answer
+    Ok((answer, upgrade.filter(|_| switched)))
+}
+
+/// Makes the client's response out of the endpoint's.
+fn relay(
+    (mut response, lease): Answer,
+    upgrade: Upgrade,
+    mut in_flight: InFlight,
+) -> Response<ResponseBody> {
+    in_flight.status = response.status();
+    strip_hop_by_hop(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    if let Some(client) = upgrade {
+        exchange::announce_websocket(response.headers_mut());
+        tunnel::open(client, &mut response, lease, in_flight);
+        return response.map(|_no_body| ResponseBody::switched());
+    }
+    response.map(|incoming| ResponseBody::upstream(incoming, lease, in_flight))
 }
 
 fn refuse(refusal: Refusal, version: Version, in_flight: InFlight) -> Response<ResponseBody> {

@@ -8,6 +8,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that the kernel completes before they are accepted, per socket.
 const BACKLOG: i32 = 4_096;
 
+/// Where connections come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Sockets on the addresses of every port of the snapshot; a port without addresses is bound on `0.0.0.0` and `::`.
+    Addresses,
+    /// One transparent socket per worker on 127.0.0.1, which gate 2 feeds; the port is found by a connection's local
+    /// address. Needs `CAP_NET_ADMIN`.
+    Transparent,
+}
+
 /// Whether other sockets may listen on the same address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sharing {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use gateway_ir::ProxySettings;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
@@ -41,6 +42,8 @@ pub(crate) struct Tracker {
     multiplexed: AtomicBool,
     signal: AtomicU8,
     waker: AtomicWaker,
+    /// The bytes of the HTTP/1.1 head that is being received.
+    head: Mutex<Vec<u8>>,
 }
 
 impl Tracker {
@@ -53,6 +56,7 @@ impl Tracker {
             multiplexed: AtomicBool::new(false),
             signal: AtomicU8::new(RUN),
             waker: AtomicWaker::new(),
+            head: Mutex::default(),
             clock,
         }
     }
@@ -86,10 +90,34 @@ impl Tracker {
     }
 
     /// Bytes came from the client.
-    fn received(&self) {
-        if self.phase.load(Ordering::Relaxed) == IDLE && !self.multiplexed.load(Ordering::Relaxed) {
-            self.enter(HEAD);
+    fn received(&self, bytes: &[u8]) {
+        if self.multiplexed.load(Ordering::Relaxed) {
+            return;
         }
+        match self.phase.load(Ordering::Relaxed) {
+            IDLE => {
+                self.enter(HEAD);
+                let mut head = self.head.lock();
+                head.clear();
+                head.extend_from_slice(bytes);
+            }
+            HEAD => self.head.lock().extend_from_slice(bytes),
+            _body => {}
+        }
+    }
+
+    /// Whether the head of the request that just started had a `Content-Length` line. The engine drops that line when
+    /// there is a `Transfer-Encoding` too, and so hides that the message is framed twice. Heads that were received
+    /// together with an earlier request are not known here; for them the engine's reading stands, which is safe: it
+    /// takes the coding, sends no length on, and closes the connection.
+    pub(crate) fn head_has_content_length(&self) -> bool {
+        const NAME: &[u8] = b"content-length";
+        let head = self.head.lock();
+        let lines = head.split(|byte| *byte == b'\n').skip(1);
+        lines
+            .take_while(|line| !matches!(line, [] | [b'\r']))
+            .filter_map(|line| line.get(..NAME.len()))
+            .any(|name| name.eq_ignore_ascii_case(NAME))
     }
 
     /// Whether the deadline of the present phase is over.
@@ -152,8 +180,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     ) -> Poll<std::io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.tracker.received();
+        if let Some(bytes) = buffer
+            .filled()
+            .get(before..)
+            .filter(|bytes| !bytes.is_empty())
+        {
+            self.tracker.received(bytes);
         }
         result
     }

@@ -1,5 +1,6 @@
 //! Sends requests to endpoints: chooses one, takes or makes a connection, tries again where that is safe.
 
+mod body;
 mod endpoint;
 mod link;
 
@@ -8,13 +9,14 @@ use http::request::Parts;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use crate::body::RequestBody;
 use crate::exchange::is_idempotent;
 use crate::metrics::WorkerCells;
 use crate::random::Random;
 use crate::refusal::Refusal;
 
+pub(crate) use body::RequestBody;
 pub(crate) use endpoint::{Endpoints, Lease};
+pub(crate) use link::Purpose;
 use link::{ConnectError, connect};
 
 /// Endpoints that a request is tried on before it is refused.
@@ -27,6 +29,7 @@ pub(crate) struct Upstream<'a> {
     pub(crate) random: &'a Random,
     pub(crate) cells: &'a WorkerCells,
     pub(crate) settings: &'a ProxySettings,
+    pub(crate) purpose: Purpose,
 }
 
 /// An endpoint's answer, and the connection that the rest of it comes from.
@@ -44,7 +47,11 @@ impl Upstream<'_> {
         let mut tried = Vec::new();
         let mut refusal = Refusal::NoEndpoint;
         while let Some(endpoint) = self.endpoints.choose(backend, &tried, self.random) {
-            if let Some(mut lease) = endpoint.take_idle() {
+            let idle = match self.purpose {
+                Purpose::Requests => endpoint.take_idle(),
+                Purpose::Upgrade => None,
+            };
+            if let Some(mut lease) = idle {
                 let again = copy_if_repeatable(&request);
                 match lease.send(request).await {
                     Ok(response) => return Ok((response, lease)),
@@ -58,7 +65,13 @@ impl Upstream<'_> {
                     }
                 }
             }
-            match connect(endpoint.address(), self.settings.connect_timeout).await {
+            match connect(
+                endpoint.address(),
+                self.settings.connect_timeout,
+                self.purpose,
+            )
+            .await
+            {
                 Ok(link) => {
                     self.cells.upstream_opened.increment();
                     let mut lease = Lease::new(link, &endpoint);
@@ -81,6 +94,10 @@ impl Upstream<'_> {
     }
 
     fn protocol_error(&self, error: &hyper::Error) -> Refusal {
+        if error.is_user() {
+            // The body that was being sent on is the client's.
+            return Refusal::Malformed("the request body broke off\n");
+        }
         self.cells.upstream_protocol_errors.increment();
         tracing::debug!(%error, "an endpoint did not answer");
         Refusal::UpstreamProtocol

@@ -1,17 +1,13 @@
-//! A worker: one thread with its own runtime, listeners, client connections, endpoints and counters.
-
-mod accept;
+//! What the tasks of one worker share: its program, connections, endpoints and counters.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::metrics::{ListenerCells, Metrics, WorkerCells};
@@ -19,32 +15,6 @@ use crate::program::Program;
 use crate::random::Random;
 use crate::tracker::{Signal, Tracker};
 use crate::upstream::Endpoints;
-
-use accept::Acceptor;
-
-/// How often deadlines are looked at: a part of the shortest one, within these bounds.
-const SWEEP_MIN: Duration = Duration::from_millis(10);
-const SWEEP_MAX: Duration = Duration::from_secs(1);
-const SWEEPS_PER_DEADLINE: u32 = 4;
-
-/// What the coordinator tells a worker.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Serve another program.
-    Apply {
-        program: Arc<Program>,
-        /// Sockets to accept on from now on, by the address that they are bound to.
-        opened: Vec<(SocketAddr, std::net::TcpListener)>,
-        /// Addresses to accept on no longer.
-        closed: Vec<SocketAddr>,
-        done: oneshot::Sender<()>,
-    },
-    /// Accept nothing more, finish what is in flight, end.
-    Drain {
-        timeout: Duration,
-        done: oneshot::Sender<()>,
-    },
-}
 
 /// A program with this worker's counters for its listeners.
 #[derive(Debug)]
@@ -62,85 +32,32 @@ pub(crate) struct Worker {
     pub(crate) cells: Arc<WorkerCells>,
     pub(crate) random: Random,
     pub(crate) endpoints: Endpoints,
-    clock: Arc<Clock>,
+    pub(crate) clock: Arc<Clock>,
     /// Behind `Rc`, so that a request takes the program without touching a counter that workers share.
     state: RefCell<Rc<State>>,
-    connections: RefCell<HashMap<u64, Tracked>>,
-    next_connection: Cell<u64>,
-    connection_ended: Notify,
+    pub(crate) connections: RefCell<HashMap<u64, OpenConnection>>,
+    pub(crate) next_connection: Cell<u64>,
+    pub(crate) connection_ended: Notify,
 }
 
 /// An open connection in the worker's list.
 #[derive(Debug)]
-struct Tracked {
-    local: SocketAddr,
-    tracker: Arc<Tracker>,
-}
-
-/// Runs a worker until it is drained or its coordinator is gone.
-pub(crate) async fn run(
-    index: usize,
-    metrics: Arc<Metrics>,
-    transparent: Option<std::net::TcpListener>,
-    mut commands: mpsc::Receiver<Command>,
-) {
-    let worker = Rc::new(Worker::new(index, metrics));
-    let mut acceptors: BTreeMap<SocketAddr, Acceptor> = BTreeMap::new();
-    let fed = transparent.map(|listener| worker.accept_on(listener));
-    tokio::task::spawn_local(sweep(Rc::clone(&worker)));
-    while let Some(command) = commands.recv().await {
-        match command {
-            Command::Apply {
-                program,
-                opened,
-                closed,
-                done,
-            } => {
-                worker.apply(program);
-                for (address, listener) in opened {
-                    acceptors.insert(address, worker.accept_on(listener));
-                }
-                for address in closed {
-                    if let Some(acceptor) = acceptors.remove(&address) {
-                        acceptor.close().await;
-                    }
-                }
-                worker.drain_connections(Scope::Unserved);
-                answer(done);
-            }
-            Command::Drain { timeout, done } => {
-                for acceptor in std::mem::take(&mut acceptors).into_values() {
-                    acceptor.close().await;
-                }
-                if let Some(acceptor) = fed {
-                    acceptor.close().await;
-                }
-                worker.drain(timeout).await;
-                answer(done);
-                return;
-            }
-        }
-    }
-}
-
-/// The coordinator stops listening only when it ends, and then needs no answer.
-fn answer(done: oneshot::Sender<()>) {
-    if done.send(()).is_err() {
-        tracing::debug!("the coordinator ended before its worker");
-    }
+pub(crate) struct OpenConnection {
+    pub(crate) local: SocketAddr,
+    pub(crate) tracker: Arc<Tracker>,
 }
 
 /// Which connections are told to finish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
+pub(crate) enum Scope {
     /// Those whose port is not served any more.
     Unserved,
     All,
 }
 
 impl Worker {
-    fn new(index: usize, metrics: Arc<Metrics>) -> Self {
-        let clock = Arc::new(Clock::new());
+    pub(crate) fn new(index: usize, metrics: Arc<Metrics>) -> Self {
+        let clock = Arc::new(Clock::default());
         Self {
             index,
             cells: metrics.worker(index),
@@ -163,20 +80,13 @@ impl Worker {
         Rc::clone(&self.state.borrow())
     }
 
-    fn apply(&self, program: Arc<Program>) {
+    pub(crate) fn apply(&self, program: Arc<Program>) {
         let cells = self.metrics.listeners(&program.listeners, self.index);
         self.endpoints.retain(&program.endpoints);
         self.state.replace(Rc::new(State { program, cells }));
     }
 
-    fn accept_on(self: &Rc<Self>, listener: std::net::TcpListener) -> Acceptor {
-        // Bound and made non-blocking by the coordinator; only the registration with the reactor is left.
-        let listener = TcpListener::from_std(listener)
-            .expect("a worker runs inside a runtime with IO enabled");
-        Acceptor::start(Rc::clone(self), listener)
-    }
-
-    fn drain_connections(&self, scope: Scope) {
+    pub(crate) fn drain_connections(&self, scope: Scope) {
         let state = self.state();
         self.connections.borrow().values().for_each(|open| {
             if scope == Scope::All || state.program.port(open.local).is_none() {
@@ -185,7 +95,7 @@ impl Worker {
         });
     }
 
-    async fn drain(&self, timeout: Duration) {
+    pub(crate) async fn drain(&self, timeout: Duration) {
         self.drain_connections(Scope::All);
         let all_ended = async {
             while !self.connections.borrow().is_empty() {
@@ -199,27 +109,33 @@ impl Worker {
     }
 }
 
-/// Enforces deadlines. Sleeps between rounds, so that no request arms a timer.
-async fn sweep(worker: Rc<Worker>) {
-    loop {
-        let state = worker.state();
-        let settings = &state.program.settings;
-        let shortest = settings
-            .tls_handshake_timeout
-            .min(settings.header_timeout)
-            .min(settings.idle_timeout)
-            .min(settings.upstream_idle_timeout);
-        let interval = (shortest / SWEEPS_PER_DEADLINE).clamp(SWEEP_MIN, SWEEP_MAX);
-        worker.clock.tick();
-        worker.connections.borrow().values().for_each(|open| {
-            if open.tracker.is_expired(settings) {
-                worker.cells.connections_timed_out.increment();
-                open.tracker.signal(Signal::Kill);
-            }
-        });
-        worker.endpoints.retain(&state.program.endpoints);
-        worker.endpoints.sweep(settings.upstream_idle_timeout);
-        drop(state);
-        sleep(interval).await;
+/// A connection's place in the worker's list, for as long as the connection lives.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    worker: Rc<Worker>,
+    key: u64,
+}
+
+impl Slot {
+    pub(crate) fn take(worker: &Rc<Worker>, local: SocketAddr, tracker: &Arc<Tracker>) -> Self {
+        let key = worker.next_connection.get();
+        worker.next_connection.set(key + 1);
+        let tracked = OpenConnection {
+            local,
+            tracker: Arc::clone(tracker),
+        };
+        worker.connections.borrow_mut().insert(key, tracked);
+        Self {
+            worker: Rc::clone(worker),
+            key,
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.key);
+        self.worker.cells.connections_closed.increment();
+        self.worker.connection_ended.notify_one();
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use nix::libc;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 
 /// A packet socket that only sends.
 #[derive(Debug)]
@@ -39,24 +39,14 @@ impl Frames {
 fn address(interface: u32) -> io::Result<SockAddr> {
     let index = i32::try_from(interface).map_err(io::Error::other)?;
     let family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
-    let link = libc::sockaddr_ll {
-        sll_family: family,
-        sll_protocol: 0,
-        sll_ifindex: index,
-        sll_hatype: 0,
-        sll_pkttype: 0,
-        sll_halen: 0,
-        sll_addr: [0; 8],
-    };
-    let length = libc::socklen_t::try_from(size_of_val(&link)).map_err(io::Error::other)?;
-    // SAFETY: a `sockaddr_storage` is at least as large and as aligned as every kind of socket address, so `link` fits
-    // at its start, and the length that is stored is that of what was written.
-    let filled = unsafe {
-        SockAddr::try_init(|storage, stored| {
-            storage.cast::<libc::sockaddr_ll>().write(link);
-            *stored = length;
-            Ok(())
-        })
-    };
-    filled.map(|((), address)| address)
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: packet sockets' addresses are `sockaddr_ll`, a plain C structure that is smaller than the storage, and every
+    // bit pattern of it, also the zeroes that are there now, is valid.
+    let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
+    link.sll_family = family;
+    link.sll_ifindex = index;
+    let length =
+        libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
+    // SAFETY: the three lines above made the storage a `sockaddr_ll` of the family that it names, and the length is its.
+    Ok(unsafe { SockAddr::new(storage, length) })
 }

@@ -60,8 +60,8 @@ pub(crate) fn attach(
     let open: Vec<_> = named
         .iter()
         .filter(|(_, it)| {
-            it.is_accepted()
-                && it.supported.contains(&route.kind)
+            // Gateway API: whether the listener itself is accepted does not matter to attachment.
+            it.supported.contains(&route.kind)
                 && it.model.namespaces.allow(own, route.namespace, &labels)
         })
         .collect();
@@ -119,9 +119,7 @@ fn not_allowed<'a>(
 ) -> String {
     let why = listeners.map(|it| {
         let name = &it.model.name;
-        if !it.is_accepted() {
-            format!("listener {name} is not accepted itself")
-        } else if it.supported.contains(&route.kind) {
+        if it.supported.contains(&route.kind) {
             format!(
                 "listener {name} is not open to namespace {}",
                 route.namespace

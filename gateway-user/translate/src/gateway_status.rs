@@ -54,7 +54,16 @@ fn accepted(gateway: &GatewayState) -> Condition {
     let bad = gateway.listeners.iter().filter(|it| !it.is_accepted());
     let bad: Vec<&str> = bad.map(|it| it.model.name.as_str()).collect();
     if bad.is_empty() && !gateway.listeners.is_empty() {
-        return Condition::new(kind, ConditionStatus::True, Reason::Accepted, "");
+        let ignored = &gateway.model.ignored;
+        let message = if ignored.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "without effect, as it is not served: {}",
+                ignored.join(", ")
+            )
+        };
+        return Condition::new(kind, ConditionStatus::True, Reason::Accepted, message);
     }
     let message = format!("not accepted: listener {}", bad.join(", "));
     // Gateway API: a Gateway with one good listener is accepted all the same.
@@ -195,8 +204,9 @@ fn unprogrammed(
             let message = format!("TCP and UDP need an announced address: {why}");
             Some(Problem::new(Reason::Pending, message))
         }
-        (Addresses::Vips(vips), _) if is_l4 && vips.iter().all(|vip| vip.address.is_ipv6()) => {
-            let message = "TCP and UDP are not steered over IPv6 yet".to_owned();
+        (Addresses::Vips(vips), _) if vips.iter().all(|vip| vip.address.is_ipv6()) => {
+            let message =
+                "IPv6 addresses are not announced or steered yet: ask for an IPv4 address";
             Some(Problem::new(Reason::Pending, message))
         }
         (Addresses::Local(_) | Addresses::Vips(_), _) => None,

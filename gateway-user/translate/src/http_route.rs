@@ -82,7 +82,7 @@ fn compile_rule(
     problems.extend(
         rule.unsupported
             .iter()
-            .map(|field| format!("{field} is not served")),
+            .map(|field| format!("field {field} is not served")),
     );
     problems.extend(
         rule.matches

@@ -3,6 +3,16 @@
 //! [`translate`] is pure and total: it never fails, reads no clock, file or network, and gives the same outcome for the
 //! same objects on every node. One walk makes the snapshot and the conditions of every object, so that what status
 //! says is what the data planes do. An object that can not be served affects itself only.
+//!
+//! ```text
+//! Inputs ─► conv ─► config (classes, pools, settings)
+//!                   listener (Gateways, their listeners) ─► vips ─► conflict
+//!                   routes (http_route, l4_route ─► backend) ─► attach
+//!                        └─► assemble ─► Snapshot      gateway_status, routes ─► conditions
+//! ```
+//!
+//! Only `conv` names types of the Kubernetes API; what it gives is in `model`, with defaults filled in and every value
+//! parsed. A rule's program and a backend's endpoints are made once and shared, wherever the route attaches.
 
 #![forbid(unsafe_code)]
 

@@ -98,6 +98,8 @@ pub(crate) fn gateways(
         let listeners = listeners
             .into_iter()
             .map(|it| listener(it, name, inputs, grants));
+        let mut listeners: Vec<ListenerState> = listeners.collect();
+        reject_repeated_names(&mut listeners);
         let state = GatewayState {
             refused: class
                 .as_ref()
@@ -105,12 +107,23 @@ pub(crate) fn gateways(
                 .or_else(|| parameters_problem(&model)),
             addresses: Addresses::None,
             unassigned: None,
-            listeners: listeners.collect(),
+            listeners,
             model,
         };
         Some((name.clone(), state))
     });
     ours.collect()
+}
+
+/// The name is the key of a listener (Gateway API: unique within a Gateway): a second one can not be told apart.
+fn reject_repeated_names(listeners: &mut [ListenerState]) {
+    let mut seen = BTreeSet::new();
+    for listener in listeners {
+        if !seen.insert(listener.model.name.clone()) {
+            let message = "another listener of the Gateway has this name";
+            listener.rejected = Some(Problem::new(Reason::UnsupportedValue, message));
+        }
+    }
 }
 
 fn class_problem(problem: &Problem) -> Problem {

@@ -62,6 +62,8 @@ pub(crate) struct Gateway {
     /// `infrastructure.parametersRef`.
     pub(crate) parameters: Option<ObjectRef>,
     pub(crate) wishes: Vec<AddressWish>,
+    /// Fields that are set, do no harm when they are left out, and are not served.
+    pub(crate) ignored: Vec<&'static str>,
     pub(crate) listeners: Vec<Listener>,
 }
 

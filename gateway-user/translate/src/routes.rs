@@ -1,6 +1,6 @@
 //! Routes of every kind: compiled once, attached at each parent, with the conditions there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use gateway_ir::{Backend, Entry, HostPattern, ListenerId, ObjectName};
@@ -83,24 +83,19 @@ fn http(
         namespace: &route.meta.name.namespace,
         hostnames: &compiled.hostnames,
     };
-    let parents = attach_parents(
-        candidate,
-        &route,
-        &verdict,
-        inputs,
-        gateways,
-        |id, hostnames| {
-            let hosts = routing.http.entry(id.clone()).or_default();
-            for hostname in hostnames {
+    // Two parentRefs may mean the same listener.
+    let mut seen = BTreeSet::new();
+    let take = |id: &ListenerId, hostnames: Vec<HostPattern>| {
+        for hostname in hostnames {
+            if !compiled.entries.is_empty() && seen.insert((id.clone(), hostname.clone())) {
+                let hosts = routing.http.entry(id.clone()).or_default();
                 let entries = hosts.entry(hostname).or_default();
-                // Two parentRefs may mean the same listener.
-                let new = compiled.entries.iter().filter(|it| !entries.contains(it));
-                let new: Vec<Entry> = new.cloned().collect();
-                entries.extend(new);
+                entries.extend(compiled.entries.iter().cloned());
             }
-            None
-        },
-    );
+        }
+        None
+    };
+    let parents = attach_parents(candidate, &route, &verdict, inputs, gateways, take);
     routing
         .statuses
         .push(status(route.kind, &route.meta, parents));
@@ -189,6 +184,12 @@ fn attach_parents<R>(
                 let Some(listener) = listeners.and_then(|it| it.get_mut(listener)) else {
                     continue;
                 };
+                if !listener.is_accepted() {
+                    let name = &listener.id.section;
+                    remarks.push(format!(
+                        "listener {name} is not accepted and serves nothing"
+                    ));
+                }
                 remarks.extend(take(&listener.id, hostnames));
                 if verdict.refused.is_none() {
                     listener

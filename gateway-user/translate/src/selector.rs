@@ -40,3 +40,6 @@ impl Namespaces {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -361,8 +361,8 @@ reasons! {
     InvalidKind,
     /// A backendRef leads to no Service or port.
     BackendNotFound,
-    /// A pool of a SanmonConfig was refused.
-    InvalidPool,
+    /// The port is in use by another program.
+    PortUnavailable,
 }
 
 impl fmt::Display for Reason {

@@ -253,3 +253,6 @@ fn bits(address: IpAddr) -> u128 {
         IpAddr::V6(v6) => u128::from(v6),
     }
 }
+
+#[cfg(test)]
+mod tests;

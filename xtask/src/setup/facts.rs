@@ -117,7 +117,7 @@ fn installer() -> Installer {
 }
 
 /// Whether this process has the rights of root: the kernel shows them as the owner of its own entry in /proc.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 

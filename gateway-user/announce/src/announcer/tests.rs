@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_ir::ObjectName;
+use gateway_ir::{Mac, ObjectName};
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
 

@@ -1,7 +1,9 @@
+//! Which heads are refused, and with what.
+
 use super::*;
 
 fn read(head: http::request::Builder) -> Result<(String, String), Refusal> {
-    let (parts, ()) = head.body(()).expect("a request").into_parts();
+    let parts = parts(head);
     Target::read(&parts, &ProxySettings::default())
         .map(|target| (target.host.into_owned(), target.path.into_owned()))
 }
@@ -72,4 +74,8 @@ fn the_forwarded_target_is_the_matched_path_with_the_query_untouched() {
     let target = Target::read(&parts, &ProxySettings::default()).expect("accepted");
     let forwarded = target.origin_form(&parts.uri).expect("a target");
     assert_eq!(forwarded.to_string(), "/y?q=%2f");
+}
+
+fn parts(head: http::request::Builder) -> Parts {
+    head.body(()).expect("a request").into_parts().0
 }

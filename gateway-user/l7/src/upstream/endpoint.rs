@@ -13,8 +13,8 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
+use super::body::RequestBody;
 use super::link::Link;
-use crate::body::RequestBody;
 use crate::clock::Clock;
 use crate::random::Random;
 

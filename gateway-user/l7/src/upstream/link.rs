@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::body::RequestBody;
+use super::body::RequestBody;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -26,11 +26,40 @@ pub(super) enum ConnectError {
     Engine(#[source] hyper::Error),
 }
 
+/// What a connection is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// One request after the other.
+    Requests,
+    /// One request that asks to leave HTTP.
+    Upgrade,
+}
+
+/// What moves the bytes of a connection.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large variant is the usual one, and a link is boxed as a whole"
+)]
+enum Driver {
+    Requests(http1::Connection<TokioIo<TcpStream>, RequestBody>),
+    /// hyper's type for this has no name.
+    Upgrade(Pin<Box<dyn Future<Output = hyper::Result<()>>>>),
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Requests(_) => "Requests",
+            Self::Upgrade(_) => "Upgrade",
+        })
+    }
+}
+
 /// A connection to an endpoint.
 #[derive(Debug)]
 pub(super) struct Link {
     sender: http1::SendRequest<RequestBody>,
-    driver: http1::Connection<TokioIo<TcpStream>, RequestBody>,
+    driver: Driver,
     state: LinkState,
 }
 
@@ -44,6 +73,7 @@ enum LinkState {
 pub(super) async fn connect(
     address: SocketAddr,
     timeout: Duration,
+    purpose: Purpose,
 ) -> Result<Box<Link>, ConnectError> {
     let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
         .await
@@ -55,7 +85,10 @@ pub(super) async fn connect(
         .map_err(ConnectError::Engine)?;
     Ok(Box::new(Link {
         sender,
-        driver,
+        driver: match purpose {
+            Purpose::Requests => Driver::Requests(driver),
+            Purpose::Upgrade => Driver::Upgrade(Box::pin(driver.with_upgrades())),
+        },
         state: LinkState::Open,
     }))
 }
@@ -87,14 +120,15 @@ impl Link {
     }
 }
 
-fn drive(
-    driver: &mut http1::Connection<TokioIo<TcpStream>, RequestBody>,
-    state: &mut LinkState,
-    cx: &mut Context<'_>,
-) {
-    if *state == LinkState::Open
-        && let Poll::Ready(ended) = Pin::new(driver).poll(cx)
-    {
+fn drive(driver: &mut Driver, state: &mut LinkState, cx: &mut Context<'_>) {
+    if *state == LinkState::Closed {
+        return;
+    }
+    let polled = match driver {
+        Driver::Requests(driver) => Pin::new(driver).poll(cx),
+        Driver::Upgrade(driver) => driver.as_mut().poll(cx),
+    };
+    if let Poll::Ready(ended) = polled {
         *state = LinkState::Closed;
         // The request on the connection gets the error too; an idle one is just dropped.
         if let Err(error) = ended {

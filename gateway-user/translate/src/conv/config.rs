@@ -1,6 +1,7 @@
 //! SanmonConfigs: pools and settings, each value checked.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use gateway_crds::{AddressPool, Mode, Proxy};
@@ -41,7 +42,7 @@ fn pool(pool: &AddressPool) -> Result<ConfiguredPool, String> {
     let mut ranges: Vec<AddressRange> = Vec::new();
     for text in &pool.addresses {
         let range = text.parse::<AddressRange>();
-        let range = range.map_err(|error| format!("pool {name}: {text:?} is {error}"))?;
+        let range = range.map_err(|error| format!("pool {name}: {text}: {error}"))?;
         usable(range).map_err(|why| format!("pool {name}: {text} {why}"))?;
         if let Some(other) = ranges.iter().find(|other| other.overlaps(&range)) {
             return Err(format!("pool {name}: {range} overlaps {other}"));
@@ -106,85 +107,94 @@ pub(crate) fn datapath(config: &SanmonConfig) -> DatapathSettings {
 
 /// Reads the proxy's settings; a value that is refused leaves its default in force and is named.
 pub(crate) fn proxy(config: &SanmonConfig) -> (ProxySettings, Vec<String>) {
-    let none = Proxy::default();
-    let given = config.spec.proxy.as_ref().unwrap_or(&none);
     let mut settings = ProxySettings::default();
     let mut refused = Vec::new();
-    let durations = [
-        (
-            "tlsHandshakeTimeout",
-            &given.tls_handshake_timeout,
-            &mut settings.tls_handshake_timeout,
-        ),
-        (
-            "headerTimeout",
-            &given.header_timeout,
-            &mut settings.header_timeout,
-        ),
-        (
-            "idleTimeout",
-            &given.idle_timeout,
-            &mut settings.idle_timeout,
-        ),
-        (
-            "connectTimeout",
-            &given.connect_timeout,
-            &mut settings.connect_timeout,
-        ),
-        (
-            "upstreamIdleTimeout",
-            &given.upstream_idle_timeout,
-            &mut settings.upstream_idle_timeout,
-        ),
-        (
-            "drainTimeout",
-            &given.drain_timeout,
-            &mut settings.drain_timeout,
-        ),
-    ];
-    for (name, text, setting) in durations {
-        match text.as_deref().map(duration) {
-            None => {}
-            Some(Some(duration)) => *setting = duration,
-            Some(None) => refused.push(format!(
-                "proxy.{name} is not a duration above zero such as 500ms or 1m30s"
-            )),
-        }
+    if let Some(given) = &config.spec.proxy {
+        deadlines(given, &mut settings, &mut refused);
+        limits(given, &mut settings, &mut refused);
     }
-    let limits = [
-        (
-            "headerBytesMax",
-            given.header_bytes_max,
-            1024..=1 << 20,
-            &mut settings.header_bytes_max,
-        ),
-        (
-            "pathBytesMax",
-            given.path_bytes_max,
-            64..=1 << 20,
-            &mut settings.path_bytes_max,
-        ),
-        (
-            "streamsMax",
-            given.streams_max,
-            1..=65_535,
-            &mut settings.streams_max,
-        ),
-        (
-            "connectionsMax",
-            given.connections_max,
-            1..=u32::MAX,
-            &mut settings.connections_max,
-        ),
-    ];
-    for (name, value, range, setting) in limits {
-        match value {
+    (settings, refused)
+}
+
+fn deadlines(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
+    let mut set = |name: &str, text: &Option<String>, setting: &mut Duration| match text
+        .as_deref()
+        .map(duration)
+    {
+        None => {}
+        Some(Some(duration)) => *setting = duration,
+        Some(None) => refused.push(format!(
+            "proxy.{name} is not a duration above zero such as 500ms or 1m30s"
+        )),
+    };
+    let handshake = &mut settings.tls_handshake_timeout;
+    set(
+        "tlsHandshakeTimeout",
+        &given.tls_handshake_timeout,
+        handshake,
+    );
+    set(
+        "headerTimeout",
+        &given.header_timeout,
+        &mut settings.header_timeout,
+    );
+    set(
+        "idleTimeout",
+        &given.idle_timeout,
+        &mut settings.idle_timeout,
+    );
+    set(
+        "connectTimeout",
+        &given.connect_timeout,
+        &mut settings.connect_timeout,
+    );
+    let upstream_idle = &mut settings.upstream_idle_timeout;
+    set(
+        "upstreamIdleTimeout",
+        &given.upstream_idle_timeout,
+        upstream_idle,
+    );
+    set(
+        "drainTimeout",
+        &given.drain_timeout,
+        &mut settings.drain_timeout,
+    );
+}
+
+fn limits(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
+    let mut set =
+        |name: &str, value: Option<u32>, range: RangeInclusive<u32>, setting: &mut u32| match value
+        {
             None => {}
             Some(value) if range.contains(&value) => *setting = value,
             Some(value) => refused.push(format!("proxy.{name} {value} is not in {range:?}")),
-        }
-    }
-    (settings, refused)
+        };
+    let bytes = &mut settings.header_bytes_max;
+    set(
+        "headerBytesMax",
+        given.header_bytes_max,
+        1024..=1 << 20,
+        bytes,
+    );
+    set(
+        "pathBytesMax",
+        given.path_bytes_max,
+        64..=1 << 20,
+        &mut settings.path_bytes_max,
+    );
+    set(
+        "streamsMax",
+        given.streams_max,
+        1..=65_535,
+        &mut settings.streams_max,
+    );
+    let connections = &mut settings.connections_max;
+    set(
+        "connectionsMax",
+        given.connections_max,
+        1..=u32::MAX,
+        connections,
+    );
 }
 
 /// Gateway API: GEP-2257. No deadline may be zero: a proxy without deadlines is one that a slow client can stop.

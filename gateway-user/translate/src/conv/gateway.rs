@@ -32,9 +32,29 @@ pub(crate) fn gateway(gateway: &kinds::Gateway) -> Gateway {
             name: ObjectName::new(&namespace, &it.name),
         }),
         wishes: gateway.spec.addresses.iter().flatten().map(wish).collect(),
+        ignored: ignored(gateway),
         listeners: listeners.map(|it| listener(it, tls, &namespace)).collect(),
         meta,
     }
+}
+
+fn ignored(gateway: &kinds::Gateway) -> Vec<&'static str> {
+    let spec = &gateway.spec;
+    let infrastructure = spec.infrastructure.as_ref();
+    let has_metadata =
+        infrastructure.is_some_and(|it| it.labels.is_some() || it.annotations.is_some());
+    let backend_tls = spec.tls.as_ref().is_some_and(|it| it.backend.is_some());
+    let fields = [
+        ("allowedListeners", spec.allowed_listeners.is_some()),
+        ("defaultScope", spec.default_scope.is_some()),
+        ("infrastructure.labels and annotations", has_metadata),
+        ("tls.backend", backend_tls),
+    ];
+    fields
+        .into_iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 fn wish(address: &GatewayAddresses) -> AddressWish {

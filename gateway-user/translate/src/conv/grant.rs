@@ -66,3 +66,6 @@ impl Grants {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

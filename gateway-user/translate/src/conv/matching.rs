@@ -95,13 +95,16 @@ fn is_pchar(bytes: &[u8]) -> bool {
     }
 }
 
-/// Checks that a regular expression compiles as the whole-value match that it will be.
+/// Checks that a regular expression compiles, alone and as the whole-value match that it will be: `)(` only does the
+/// latter, `(?x)a #` only the former.
 fn pattern(regex: &str) -> Result<String, String> {
-    match Regex::new(&format!("^(?:{regex})$")) {
-        Ok(_compiles) => Ok(regex.to_owned()),
-        Err(_invalid) => Err(format!(
+    let forms = [regex.to_owned(), format!("^(?:{regex})$")];
+    if forms.iter().all(|form| Regex::new(form).is_ok()) {
+        Ok(regex.to_owned())
+    } else {
+        Err(format!(
             "{regex:?} is not a regular expression that is served"
-        )),
+        ))
     }
 }
 
@@ -143,3 +146,6 @@ fn method(method: &ApiMethod) -> Method {
         ApiMethod::Patch => Method::PATCH,
     }
 }
+
+#[cfg(test)]
+mod tests;

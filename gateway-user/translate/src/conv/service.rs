@@ -135,7 +135,10 @@ fn target_port(slice: &EndpointSlice, port: &Port) -> Option<u16> {
         it.protocol.as_deref().unwrap_or("TCP") == port.protocol && it.port.is_some()
     };
     let name = |it: &EndpointPort| it.name.clone().unwrap_or_default();
-    let number = |it: &EndpointPort| it.port.and_then(|number| u16::try_from(number).ok());
+    let number = |it: &EndpointPort| {
+        let number = it.port.and_then(|number| u16::try_from(number).ok());
+        number.filter(|number| *number > 0)
+    };
     let same_name = ports.iter().filter(fits).find(|it| name(it) == port.name);
     if let Some(found) = same_name {
         return number(found);

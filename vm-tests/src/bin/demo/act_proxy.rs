@@ -1,16 +1,14 @@
 //! Gate 3: HTTP and HTTPS by host, path and header; a weighted split; and a change under load.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use gateway_vm_tests::Namespace;
 use gateway_vm_tests::bed::PATIENCE;
 use gateway_vm_tests::client::{self, Connection, Get, Transport};
-use gateway_vm_tests::folder::Folder;
-use gateway_vm_tests::pod::Seen;
 
+use crate::door::Door;
 use crate::example::{self, SHORTENER, SPLIT, VERSIONS};
 use crate::stage::{Stage, seconds};
 
@@ -20,42 +18,6 @@ const SPLIT_REQUESTS: u32 = 1000;
 const SPLIT_EXPECTED: std::ops::RangeInclusive<u32> = 53..=147;
 /// How many answers in a row must be new for a change to count as complete.
 const IN_A_ROW: u32 = 200;
-
-/// Where clients knock.
-pub(crate) struct Door<'a> {
-    client: &'a Namespace,
-    folder: &'a Folder,
-    http: SocketAddr,
-    https: SocketAddr,
-    tls: Transport,
-    address: IpAddr,
-}
-
-impl<'a> Door<'a> {
-    /// A client's way to the addresses for HTTP and HTTPS; the client is seen as `address`.
-    pub(crate) fn new(
-        client: &'a Namespace,
-        folder: &'a Folder,
-        [http, https]: [SocketAddr; 2],
-        address: IpAddr,
-    ) -> anyhow::Result<Self> {
-        let tls = Transport::tls(SHORTENER, &example::certificate(folder)?)?;
-        Ok(Self {
-            client,
-            folder,
-            http,
-            https,
-            tls,
-            address,
-        })
-    }
-
-    fn get(&self, get: Get) -> anyhow::Result<Seen> {
-        let http = self.http;
-        self.client
-            .run(move || async move { client::get(http, &Transport::Plain, &get).await?.seen() })
-    }
-}
 
 /// Plays the act.
 pub(crate) fn play(stage: &mut Stage, door: &Door<'_>) {
@@ -82,7 +44,7 @@ fn by_path(door: &Door<'_>) -> anyhow::Result<String> {
         api.pod
     );
     Ok(format!(
-        "http://{SHORTENER}/ → {}; http://{SHORTENER}/api/links → {}",
+        "/ → {}, /api/links → {}; http://{SHORTENER}",
         page.pod, api.pod
     ))
 }
@@ -104,7 +66,7 @@ fn by_header(door: &Door<'_>) -> anyhow::Result<String> {
     let other = door.get(Get::new(VERSIONS, "/").header("X-Version", "v2"))?;
     ensure!(other.pod == "api-v2", "{VERSIONS} went to {}", other.pod);
     Ok(format!(
-        "X-API-Version: v2 → {}, X-Gateway added, X-Debug removed; {VERSIONS}, X-Version: v2 → {}",
+        "X-API-Version: v2 → {}; on its way X-Gateway was added and X-Debug removed; {VERSIONS}, X-Version: v2 → {}",
         seen.pod, other.pod
     ))
 }
@@ -128,7 +90,7 @@ fn client_address(door: &Door<'_>) -> anyhow::Result<String> {
     }
     let proto = seen.header("x-forwarded-proto").unwrap_or_default();
     Ok(format!(
-        "X-Forwarded-For: {address}, X-Real-IP: {address}, X-Forwarded-Proto: {proto}"
+        "X-Forwarded-For: {address}; X-Real-IP: {address}, X-Forwarded-Proto: {proto}"
     ))
 }
 
@@ -141,7 +103,7 @@ fn https(door: &Door<'_>) -> anyhow::Result<String> {
     let proto = seen.header("x-forwarded-proto");
     ensure!(proto == Some("https"), "X-Forwarded-Proto: {proto:?}");
     Ok(format!(
-        "https://{SHORTENER}/api/links → {}, certificate verified",
+        "/api/links → {}, certificate verified; https://{SHORTENER}",
         seen.pod
     ))
 }
@@ -194,9 +156,9 @@ fn edited(door: &Door<'_>) -> anyhow::Result<String> {
     );
     let took = change.last_old.saturating_duration_since(saved);
     Ok(format!(
-        "{} 90/10 → 0/100, in force {} after it was saved; {} requests meanwhile, 0 failed",
-        example::CANARY,
+        "in force {} after it was saved, no request failed; {}: weights 90/10 → 0/100; {} requests meanwhile",
         seconds(took),
+        example::CANARY,
         change.requests
     ))
 }

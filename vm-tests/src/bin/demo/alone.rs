@@ -11,7 +11,8 @@ use gateway_vm_tests::{Host, Namespace, Sanmon};
 use nix::sys::signal::Signal;
 
 use crate::Ending;
-use crate::act_proxy::{self, Door};
+use crate::act_proxy;
+use crate::door::Door;
 use crate::example::{self, PODS};
 use crate::interrupt::Cleanup;
 use crate::stage::Stage;
@@ -66,7 +67,6 @@ pub(crate) fn play(stage: &mut Stage, cleanup: &Cleanup, ending: Ending) -> anyh
     let door = Door::new(&here, &folder, addresses, LOOPBACK)?;
     stage.chapter("Gate 3: terminate");
     act_proxy::play(stage, &door);
-    stage.chapter("Change");
     act_proxy::edit(stage, &door);
     if ending == Ending::Keep {
         stage.say(&format!(

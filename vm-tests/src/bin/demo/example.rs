@@ -71,7 +71,11 @@ pub(crate) fn original() -> PathBuf {
 
 /// Makes gate 2 use native XDP: what `auto` would pick on a network card, and not on the veth of this LAN.
 pub(crate) fn force_native(folder: &Folder) -> anyhow::Result<()> {
-    edit(folder, CONFIG, &[("mode: auto", "mode: native")])
+    let (from, to) = (
+        "  addressPools:\n",
+        "  datapath: {mode: native}\n  addressPools:\n",
+    );
+    edit(folder, CONFIG, &[(from, to)])
 }
 
 /// Replaces texts that the file must contain.

@@ -7,8 +7,10 @@ mod act_announce;
 mod act_proxy;
 mod act_steer;
 mod alone;
+mod door;
 mod example;
 mod interrupt;
+mod play;
 mod scene;
 mod stage;
 
@@ -58,7 +60,7 @@ fn run(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<()> {
         );
     }
     if nix::unistd::geteuid().is_root() {
-        scene::play(stage, cleanup, ending)
+        play::play(stage, cleanup, ending)
     } else {
         alone::play(stage, cleanup, ending)
     }

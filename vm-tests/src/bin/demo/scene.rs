@@ -1,6 +1,7 @@
-//! The whole play: the LAN, `sanmon` in the middle of it, the three gates, and the end.
+//! The LAN with `sanmon` in the middle of it: how it is built, how to look around in it, how it ends.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use gateway_vm_tests::bed::PATIENCE;
@@ -11,11 +12,10 @@ use gateway_vm_tests::trace::Trace;
 use gateway_vm_tests::{Capture, Host, Lan, Namespace, Sanmon, Task, pod};
 use nix::sys::signal::Signal;
 
-use crate::act_proxy::Door;
+use crate::door::Door;
 use crate::example::{self, PODS};
 use crate::interrupt::Cleanup;
 use crate::stage::Stage;
-use crate::{Ending, act_announce, act_proxy, act_steer};
 
 /// The LAN with everything on it. `sanmon` ends before its namespace.
 pub(crate) struct Scene {
@@ -32,31 +32,8 @@ pub(crate) struct Scene {
     _services: Vec<Task<()>>,
 }
 
-/// Plays all three gates in namespaces.
-pub(crate) fn play(stage: &mut Stage, cleanup: &Cleanup, ending: Ending) -> anyhow::Result<()> {
-    stage.say("Sanmon on a LAN of network namespaces. Nothing outside them is touched.");
-    stage.chapter("Scene");
-    let mut scene = set(stage, cleanup)?;
-    stage.chapter("Gate 1: announce");
-    act_announce::play(stage, &scene);
-    stage.chapter("Gate 3: terminate");
-    act_proxy::play(stage, &scene.door()?);
-    stage.chapter("Gate 2: steer");
-    act_steer::play(stage, &scene);
-    stage.chapter("Change");
-    act_proxy::edit(stage, &scene.door()?);
-    if ending == Ending::Keep {
-        stage.summary();
-        scene.invite(stage);
-        cleanup.wait();
-    }
-    stage.chapter("End");
-    scene.end(stage, cleanup);
-    stage.summary();
-    Ok(())
-}
-
-fn set(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<Scene> {
+/// Builds the LAN and starts `sanmon` on it.
+pub(crate) fn set(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<Scene> {
     let (lan, client, node) = stage.step("LAN", || {
         let lan = Lan::new()?;
         let client = lan.host("client", "192.168.2.50/24".parse()?)?;
@@ -117,7 +94,8 @@ fn set(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<Scene> {
 }
 
 impl Scene {
-    fn door(&self) -> anyhow::Result<Door<'_>> {
+    /// The client's way to gate 3.
+    pub(crate) fn door(&self) -> anyhow::Result<Door<'_>> {
         Door::new(
             &self.client.namespace,
             &self.folder,
@@ -127,7 +105,7 @@ impl Scene {
     }
 
     /// Says how to look around.
-    fn invite(&self, stage: &Stage) {
+    pub(crate) fn invite(&self, stage: &Stage) {
         stage
             .say("\nThe LAN stays up until Ctrl-C. To enter it, as root, from another terminal:\n");
         let enter = |namespace: &Namespace| format!("nsenter -n -m -t {}", namespace.thread());
@@ -136,7 +114,8 @@ impl Scene {
             stage.say(&format!("  {:10} {}", namespace.name(), enter(namespace)));
         }
         let (client, node) = (enter(&self.client.namespace), enter(&self.node.namespace));
-        let (vip, root) = (self.vip, self.options.bpf_root.display());
+        let (vip, maps) = (self.vip, self.maps());
+        let maps = maps.display();
         let sanmon = sanmon::binary();
         let sanmon = sanmon.display();
         stage.say("\nFor example:\n");
@@ -148,18 +127,29 @@ impl Scene {
             ),
             format!("{node} {sanmon} get vips"),
             format!("{node} bpftool net show"),
-            format!("{node} sh -c 'find {root} -type f'"),
-            format!(
-                "{node} sh -c 'for map in $(find {root} -path \"*map*\" -type f); do echo $map; bpftool map dump pinned $map; done'"
-            ),
+            format!("{node} bpftool map dump pinned {maps}/ANSWERS"),
+            format!("{node} bpftool map dump pinned {maps}/SERVICES"),
+            format!("{node} bpftool map dump pinned {maps}/FLOWS"),
             format!("edit {}/*.yaml", self.folder.path().display()),
         ] {
             stage.say(&format!("  {line}"));
         }
     }
 
+    /// Where the maps are pinned, as the node sees it: below the version of their layout.
+    fn maps(&self) -> PathBuf {
+        let root = self.options.bpf_root.clone();
+        let versions = root.clone();
+        let version = self.node.namespace.run(move || async move {
+            let mut entries = std::fs::read_dir(versions)?;
+            let first = entries.next().context("nothing is pinned")??;
+            Ok(first.path())
+        });
+        version.unwrap_or(root).join("maps")
+    }
+
     /// Ends `sanmon` as Ctrl-C in its terminal would, and looks at what is left.
-    fn end(&mut self, stage: &mut Stage, cleanup: &Cleanup) {
+    pub(crate) fn end(&mut self, stage: &mut Stage, cleanup: &Cleanup) {
         stage.show("Ctrl-C leaves nothing behind", || {
             self.sanmon.signal(Signal::SIGINT)?;
             let status = self.sanmon.wait(PATIENCE)?;

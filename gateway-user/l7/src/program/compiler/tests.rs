@@ -1,3 +1,5 @@
+//! What the compiler keeps and what it reports.
+
 use std::collections::BTreeMap;
 
 use gateway_ir::{HostPattern, Listener as IrListener, ListenerId, ObjectName};

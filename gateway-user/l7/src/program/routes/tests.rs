@@ -1,3 +1,5 @@
+//! The order of matches, and the index against a linear walk.
+
 use gateway_ir::{
     Backend, BackendName, Endpoint, Entry, HeaderMatch, Match, ObjectName, Precedence, QueryMatch,
     RouteName, RuleId, Target, ValueMatch, WeightedBackend,

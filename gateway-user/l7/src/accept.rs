@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::{Tracked, Worker};
-use crate::connection::{Accepted, serve};
 use crate::executor::spawn_guarded;
+use crate::serve::{Accepted, serve};
 use crate::tracker::Tracker;
+use crate::worker::{Slot, Worker};
 
 /// Pause after an error that would come again at once (no descriptors, no memory).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -25,20 +25,20 @@ const BUSY: &[u8] =
 
 /// The task that accepts on a socket.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub(crate) struct Acceptor {
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Acceptor {
-    pub(super) fn start(worker: Rc<Worker>, listener: TcpListener) -> Self {
+    pub(crate) fn start(worker: Rc<Worker>, listener: TcpListener) -> Self {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::task::spawn_local(accept(worker, listener, stopped));
         Self { stop, task }
     }
 
     /// Closes the socket, after the connections that the kernel has already completed are taken.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         drop(self.stop);
         if let Err(error) = self.task.await {
             tracing::error!(%error, "an accepting task ended by a defect in the proxy");
@@ -92,40 +92,8 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         peer,
         local,
         tracker,
+        slot,
     };
     let serving = serve(Rc::clone(worker), accepted);
-    spawn_guarded(Rc::clone(worker), async move {
-        let _slot = slot;
-        serving.await;
-    });
-}
-
-/// A connection's place in the worker's list, for as long as the connection lives.
-struct Slot {
-    worker: Rc<Worker>,
-    key: u64,
-}
-
-impl Slot {
-    fn take(worker: &Rc<Worker>, local: SocketAddr, tracker: &Arc<Tracker>) -> Self {
-        let key = worker.next_connection.get();
-        worker.next_connection.set(key + 1);
-        let tracked = Tracked {
-            local,
-            tracker: Arc::clone(tracker),
-        };
-        worker.connections.borrow_mut().insert(key, tracked);
-        Self {
-            worker: Rc::clone(worker),
-            key,
-        }
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.worker.connections.borrow_mut().remove(&self.key);
-        self.worker.cells.connections_closed.increment();
-        self.worker.connection_ended.notify_one();
-    }
+    spawn_guarded(Rc::clone(worker), serving);
 }

@@ -1,0 +1,200 @@
+//! One client connection from accept to close: TLS, then the engine, under the deadlines of its tracker.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use gateway_ir::{PortProtocol, ProxySettings};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::connection::Connection;
+use crate::exchange::Client;
+use crate::executor::LocalExecutor;
+use crate::headers::Forwarded;
+use crate::service::answer;
+use crate::tracker::{Signal, Tracked, Tracker};
+use crate::worker::{Slot, Worker};
+
+/// hyper's own limit of a request target; the buffer must hold one for a 414 to be told from a 431.
+const TARGET_BYTES_MAX: usize = 64 * 1024;
+/// Credit of one HTTP/2 stream and of the whole connection (Envoy: configuring Envoy as an edge proxy).
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// What is kept of a response that an HTTP/2 client does not read.
+const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
+/// TLS record: fatal alert `unrecognized_name` (RFC 8446 §6, RFC 6066 §3).
+const ALERT_UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) slot: Slot,
+}
+
+/// Serves a connection until it ends.
+pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
+    let Accepted {
+        stream,
+        peer,
+        local,
+        tracker,
+        slot,
+    } = accepted;
+    let Some((protocol, settings)) = terms(&worker, local) else {
+        return;
+    };
+    match protocol {
+        PortProtocol::Http => {
+            let client = Client {
+                server_name: None,
+                forwarded: Forwarded::new(peer.ip(), "http"),
+            };
+            let connection = Connection {
+                worker,
+                tracker,
+                local,
+                client,
+                _slot: slot,
+            };
+            serve_http(connection, stream, &settings).await;
+        }
+        PortProtocol::Https => {
+            tracker.handshake_started();
+            let handshake = handshake(&worker, stream, local);
+            let Some(Some((stream, server_name))) = unless_killed(&tracker, handshake).await else {
+                worker.cells.handshakes_failed.increment();
+                return;
+            };
+            tracker.handshake_finished();
+            let client = Client {
+                server_name,
+                forwarded: Forwarded::new(peer.ip(), "https"),
+            };
+            let connection = Connection {
+                worker,
+                tracker,
+                local,
+                client,
+                _slot: slot,
+            };
+            serve_http(connection, stream, &settings).await;
+        }
+    }
+}
+
+/// What a new connection is served with; copied, so that a long connection does not keep an old program in memory.
+fn terms(worker: &Worker, local: SocketAddr) -> Option<(PortProtocol, ProxySettings)> {
+    let state = worker.state();
+    let port = state.program.port(local)?;
+    Some((port.protocol, state.program.settings.clone()))
+}
+
+/// Does the handshake with the settings of the listener that owns the server name; nothing if there is none.
+async fn handshake(
+    worker: &Worker,
+    stream: TcpStream,
+    local: SocketAddr,
+) -> Option<(TlsStream<TcpStream>, Option<String>)> {
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    let start = acceptor
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "no TLS ClientHello"))
+        .ok()?;
+    let server_name = start.client_hello().server_name().map(canonical);
+    let config = {
+        let state = worker.state();
+        let listener = state
+            .program
+            .port(local)
+            .and_then(|port| port.listener_by_sni(server_name.as_deref()));
+        listener.and_then(|listener| listener.tls.as_ref().map(Arc::clone))
+    };
+    let Some(config) = config else {
+        tracing::debug!(?server_name, "no HTTPS listener for this server name");
+        let mut stream = start.io;
+        // The client learns why; if it is gone already, nothing is lost.
+        if stream.write_all(&ALERT_UNRECOGNIZED_NAME).await.is_ok() {
+            stream.shutdown().await.ok()?;
+        }
+        return None;
+    };
+    let stream = start
+        .into_stream(config)
+        .await
+        .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
+        .ok()?;
+    Some((stream, server_name))
+}
+
+fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+async fn serve_http<S>(connection: Connection, stream: S, settings: &ProxySettings)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Rc::new(connection);
+    let tracker = Arc::clone(&connection.tracker);
+    let io = TokioIo::new(Tracked::new(stream, Arc::clone(&tracker)));
+    let engine = engine(settings, Rc::clone(&connection.worker));
+    let service = service_fn(move |request| answer(Rc::clone(&connection), request));
+    let mut serving = pin!(engine.serve_connection_with_upgrades(io, service));
+    let mut obeyed = Signal::Run;
+    let ended = poll_fn(|cx| {
+        let signal = tracker.poll_signal(cx);
+        if signal == Signal::Kill {
+            return Poll::Ready(Ok(()));
+        }
+        if signal == Signal::Drain && obeyed == Signal::Run {
+            obeyed = signal;
+            serving.as_mut().graceful_shutdown();
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client connection ended");
+    }
+}
+
+/// hyper with the limits of the settings. Deadlines are the tracker's: hyper would arm a timer per request.
+fn engine(settings: &ProxySettings, worker: Rc<Worker>) -> auto::Builder<LocalExecutor> {
+    let mut engine = auto::Builder::new(LocalExecutor(worker));
+    let head_bytes_max = TARGET_BYTES_MAX + settings.header_bytes_max as usize;
+    engine
+        .http1()
+        .header_read_timeout(None)
+        .max_buf_size(head_bytes_max);
+    engine
+        .http2()
+        .max_concurrent_streams(settings.streams_max)
+        .max_header_list_size(settings.header_bytes_max)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(STREAM_SEND_BYTES_MAX);
+    engine
+}
+
+/// Runs a future until it ends or the connection is told to end; nothing in the second case.
+async fn unless_killed<F: Future>(tracker: &Tracker, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match tracker.poll_signal(cx) {
+        Signal::Kill => Poll::Ready(None),
+        Signal::Run | Signal::Drain => future.as_mut().poll(cx).map(Some),
+    })
+    .await
+}

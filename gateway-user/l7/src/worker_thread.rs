@@ -1,0 +1,130 @@
+//! The life of a worker: takes commands from the coordinator, and sweeps deadlines in between.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
+
+use crate::accept::Acceptor;
+use crate::clock::Ticker;
+use crate::metrics::Metrics;
+use crate::program::Program;
+use crate::tracker::Signal;
+use crate::worker::{Scope, Worker};
+
+/// How often deadlines are looked at: a part of the shortest one, within these bounds.
+const SWEEP_MIN: Duration = Duration::from_millis(10);
+const SWEEP_MAX: Duration = Duration::from_secs(1);
+const SWEEPS_PER_DEADLINE: u32 = 4;
+
+/// What the coordinator tells a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Serve another program.
+    Apply {
+        program: Arc<Program>,
+        /// Sockets to accept on from now on, by the address that they are bound to.
+        opened: Vec<(SocketAddr, std::net::TcpListener)>,
+        /// Addresses to accept on no longer.
+        closed: Vec<SocketAddr>,
+        done: oneshot::Sender<()>,
+    },
+    /// Accept nothing more, finish what is in flight, end.
+    Drain {
+        timeout: Duration,
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// Runs a worker until it is drained or its coordinator is gone.
+pub(crate) async fn run(
+    index: usize,
+    metrics: Arc<Metrics>,
+    transparent: Option<std::net::TcpListener>,
+    mut commands: mpsc::Receiver<Command>,
+) {
+    let worker = Rc::new(Worker::new(index, metrics));
+    let mut acceptors: BTreeMap<SocketAddr, Acceptor> = BTreeMap::new();
+    let fed = transparent.map(|listener| accept_on(&worker, listener));
+    tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Apply {
+                program,
+                opened,
+                closed,
+                done,
+            } => {
+                worker.apply(program);
+                for (address, listener) in opened {
+                    acceptors.insert(address, accept_on(&worker, listener));
+                }
+                for address in closed {
+                    if let Some(acceptor) = acceptors.remove(&address) {
+                        acceptor.close().await;
+                    }
+                }
+                worker.drain_connections(Scope::Unserved);
+                answer(done);
+            }
+            Command::Drain { timeout, done } => {
+                // Before the sockets close: who sees them closed sees that answers end their connections too.
+                worker.drain_connections(Scope::All);
+                for acceptor in std::mem::take(&mut acceptors).into_values() {
+                    acceptor.close().await;
+                }
+                if let Some(acceptor) = fed {
+                    acceptor.close().await;
+                }
+                worker.drain(timeout).await;
+                answer(done);
+                return;
+            }
+        }
+    }
+}
+
+fn accept_on(worker: &Rc<Worker>, listener: std::net::TcpListener) -> Acceptor {
+    // Bound and made non-blocking by the coordinator; only the registration with the reactor is left.
+    let listener =
+        TcpListener::from_std(listener).expect("a worker runs inside a runtime with IO enabled");
+    Acceptor::start(Rc::clone(worker), listener)
+}
+
+/// The coordinator stops listening only when it ends, and then needs no answer.
+fn answer(done: oneshot::Sender<()>) {
+    if done.send(()).is_err() {
+        tracing::debug!("the coordinator ended before its worker");
+    }
+}
+
+/// Enforces deadlines. Sleeps between rounds, so that no request arms a timer.
+async fn sweep(worker: Rc<Worker>) {
+    let ticker = Ticker::new();
+    loop {
+        let state = worker.state();
+        let settings = &state.program.settings;
+        let shortest = settings
+            .tls_handshake_timeout
+            .min(settings.header_timeout)
+            .min(settings.idle_timeout)
+            .min(settings.upstream_idle_timeout);
+        let interval = (shortest / SWEEPS_PER_DEADLINE).clamp(SWEEP_MIN, SWEEP_MAX);
+        ticker.tick(&worker.clock, interval);
+        worker.connections.borrow().values().for_each(|open| {
+            if open.tracker.is_expired(settings) {
+                worker.cells.connections_timed_out.increment();
+                open.tracker.signal(Signal::Kill);
+            }
+        });
+        worker.endpoints.retain(&state.program.endpoints);
+        worker.endpoints.sweep(settings.upstream_idle_timeout);
+        drop(state);
+        sleep(interval).await;
+    }
+}

@@ -1,0 +1,192 @@
+//! Builders of snapshots that read as sentences.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gateway_ir::{
+    Backend, BackendName, Certificate, Endpoint, EndpointSet, Entry, Filter, HeaderEdits,
+    HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener, ListenerId, Match,
+    ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey, RouteName, Rule, RuleId, Snapshot,
+    Target, ValueMatch, WeightedBackend,
+};
+use http::{HeaderName, HeaderValue};
+
+/// A snapshot with one port.
+pub(crate) fn site(
+    address: SocketAddr,
+    protocol: PortProtocol,
+    listeners: Vec<Listener>,
+) -> Snapshot {
+    Snapshot {
+        http: vec![port(address, protocol, listeners)],
+        ..Snapshot::default()
+    }
+}
+
+pub(crate) fn port(
+    address: SocketAddr,
+    protocol: PortProtocol,
+    listeners: Vec<Listener>,
+) -> HttpPort {
+    HttpPort {
+        addresses: vec![address.ip()],
+        port: address.port(),
+        protocol,
+        listeners,
+    }
+}
+
+/// The commonest site: one HTTP listener for every host, all paths to these endpoints.
+pub(crate) fn plain(address: SocketAddr, endpoints: &[SocketAddr]) -> Snapshot {
+    let rules = vec![rule("/").to("pods", 1, endpoints)];
+    site(
+        address,
+        PortProtocol::Http,
+        vec![listener("http", "*").host("*", rules).build()],
+    )
+}
+
+pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
+    ListenerBuilder(Listener {
+        id: ListenerId {
+            gateway: ObjectName::new("default", "gateway"),
+            section: section.to_owned(),
+        },
+        hostname: pattern(hostname),
+        certificates: Vec::new(),
+        hosts: BTreeMap::new(),
+    })
+}
+
+pub(crate) struct ListenerBuilder(Listener);
+
+impl ListenerBuilder {
+    pub(crate) fn host(mut self, hostname: &str, rules: Vec<RuleBuilder>) -> Self {
+        let entries = rules
+            .into_iter()
+            .enumerate()
+            .map(|(index, rule)| rule.entry(index))
+            .collect();
+        let program = Arc::new(HostProgram::new(entries));
+        self.0.hosts.insert(pattern(hostname), program);
+        self
+    }
+
+    pub(crate) fn certificate(mut self, certificate: &Arc<Certificate>) -> Self {
+        self.0.certificates.push(Arc::clone(certificate));
+        self
+    }
+
+    pub(crate) fn build(self) -> Listener {
+        self.0
+    }
+}
+
+/// A rule for a path prefix.
+pub(crate) fn rule(prefix: &str) -> RuleBuilder {
+    RuleBuilder {
+        matches: Match {
+            path: PathMatch::Prefix(prefix.trim_end_matches('/').to_owned()),
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+        },
+        filters: Vec::new(),
+        backends: Vec::new(),
+    }
+}
+
+pub(crate) struct RuleBuilder {
+    matches: Match,
+    filters: Vec<Filter>,
+    backends: Vec<WeightedBackend>,
+}
+
+impl RuleBuilder {
+    pub(crate) fn when_header(mut self, name: &'static str, value: &str) -> Self {
+        self.matches.headers.push(HeaderMatch {
+            name: HeaderName::from_static(name),
+            value: ValueMatch::Exact(value.to_owned()),
+        });
+        self
+    }
+
+    pub(crate) fn edit(mut self, edits: HeaderEdits) -> Self {
+        self.filters.push(Filter::RequestHeaderModifier(edits));
+        self
+    }
+
+    pub(crate) fn to(mut self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
+        let endpoints = endpoints.iter().map(|address| Endpoint {
+            address: *address,
+            node: None,
+        });
+        let backend = Backend {
+            name: BackendName {
+                service: ObjectName::new("default", service),
+                port: 80,
+            },
+            endpoints: Arc::new(EndpointSet {
+                endpoints: endpoints.collect(),
+            }),
+        };
+        self.backends.push(WeightedBackend {
+            weight,
+            target: Target::Backend(Arc::new(backend)),
+        });
+        self
+    }
+
+    pub(crate) fn nowhere(mut self, weight: u32) -> Self {
+        self.backends.push(WeightedBackend {
+            weight,
+            target: Target::Invalid(InvalidBackend::NotFound),
+        });
+        self
+    }
+
+    fn entry(self, index: usize) -> Entry {
+        let id = RuleId {
+            route: RouteName {
+                kind: "HTTPRoute".to_owned(),
+                object: ObjectName::new("default", "route"),
+            },
+            index,
+            name: None,
+        };
+        Entry {
+            precedence: Precedence::new(&self.matches, None, &id, 0),
+            matches: self.matches,
+            match_index: 0,
+            rule: Arc::new(Rule {
+                id,
+                filters: self.filters,
+                backends: self.backends,
+            }),
+        }
+    }
+}
+
+pub(crate) fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+    (
+        HeaderName::from_static(name),
+        HeaderValue::from_static(value),
+    )
+}
+
+/// A self-signed certificate for these names.
+pub(crate) fn certificate(names: &[&str]) -> Arc<Certificate> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names.clone()).expect("a certificate");
+    Arc::new(Certificate {
+        secret: ObjectName::new("default", "cert"),
+        chain: vec![made.cert.der().to_vec()],
+        key: PrivateKey::new(made.signing_key.serialize_der()),
+        names,
+    })
+}
+
+fn pattern(text: &str) -> HostPattern {
+    HostPattern::try_from(text.to_owned()).expect("a host pattern")
+}

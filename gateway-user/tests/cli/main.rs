@@ -1,0 +1,13 @@
+//! The command line from outside: the binary as it is built, its exit codes, what it prints and what it serves.
+//!
+//! Everything is on loopback, with ports that were free a moment before, and needs no root.
+
+mod agent;
+mod backend;
+mod check;
+mod conf;
+mod faults;
+mod http;
+mod monitoring;
+mod serve;
+mod shutdown;
