@@ -90,6 +90,9 @@ pub(crate) fn write<H: Header>(
 /// every packet case fails.
 #[inline(always)]
 pub(crate) fn opaque(value: usize) -> usize {
+    #[cfg(not(target_arch = "bpf"))]
+    let hidden = core::hint::black_box(value);
+    #[cfg(target_arch = "bpf")]
     let mut hidden = value;
     #[cfg(target_arch = "bpf")]
     // SAFETY: moves a register to itself. An empty text gives two lines the same instruction, which the kernel refuses.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gateway_common::announce::{Answer, AnswerKey, Port};
 use gateway_common::limits::SOCKETS_MAX;
 use gateway_ir::{DatapathMode, Interface, Mac, NodeName, Snapshot};
+use nix::net::if_::if_indextoname;
 use tracing::{debug, info, warn};
 
 use crate::bpf::{self, KernelMaps, Links, Programs};
@@ -116,12 +117,21 @@ impl Datapath {
     /// When the kernel refuses.
     pub fn introduce(&mut self, interface: &Interface) -> Result<(), AttachError> {
         let Mac(mac) = interface.mac;
-        self.maps
-            .set_port(interface.index, Port::new(mac))
-            .map_err(|source| AttachError::Kernel {
-                subject: interface.name.clone(),
-                source: Box::new(source),
-            })
+        let failed = |source| AttachError::Kernel {
+            subject: interface.name.clone(),
+            source: Box::new(source),
+        };
+        let holder = self.maps.holder_of_port(interface.index).map_err(failed)?;
+        if let Some(holder) = holder
+            && if_indextoname(holder).is_ok()
+        {
+            return Err(AttachError::Collision {
+                interface: interface.name.clone(),
+                other: holder,
+            });
+        }
+        let port = Port::new(interface.index, mac);
+        self.maps.set_port(interface.index, port).map_err(failed)
     }
 
     /// Detaches an interface's programs, also when the interface is gone.
