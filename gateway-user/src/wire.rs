@@ -202,7 +202,8 @@ impl Wire {
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                start::say_off(&self.board, &why);
+                warn!(why, "{}", start::OFF);
+                start::show_off(&self.board, &why);
                 self.off = Some(why);
             }
         }
