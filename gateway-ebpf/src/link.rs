@@ -30,6 +30,11 @@ impl XdpFrame {
     pub(crate) fn new(context: XdpContext) -> Self {
         Self { context }
     }
+
+    #[inline(always)]
+    pub(crate) fn context(&self) -> &XdpContext {
+        &self.context
+    }
 }
 
 impl Frame for XdpFrame {
@@ -94,6 +99,11 @@ impl TcFrame {
     #[inline(always)]
     pub(crate) fn new(context: TcContext) -> Self {
         Self { context }
+    }
+
+    #[inline(always)]
+    pub(crate) fn context(&self) -> &TcContext {
+        &self.context
     }
 
     /// Brings the headers into reach when the driver left them in fragments.

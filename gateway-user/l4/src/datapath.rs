@@ -153,6 +153,7 @@ impl Datapath {
     /// # Errors
     /// When it does not fit, or the kernel refuses; what was written is consistent, and the next call goes on from there.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        self.programs.read_log();
         let next = plan(snapshot, &self.node, &self.state)?;
         let outcome = apply::apply(&mut self.maps, &mut self.state, &next);
         let id_of = |service: &gateway_ir::Service| {
@@ -195,6 +196,7 @@ impl Datapath {
         mac: Mac,
         until: Duration,
     ) -> Result<(), ApplyError> {
+        self.programs.read_log();
         if address.is_ipv6() {
             return Err(ApplyError::Family { address });
         }
