@@ -10,7 +10,7 @@ use gateway_control::Published;
 use gateway_ir::{
     DatapathMode, Gate, GateReport, Generation, Interface, ListenerFailure, Snapshot,
 };
-use gateway_l4::{Counters, Datapath, Hook};
+use gateway_l4::{Counters, Datapath};
 use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 
@@ -44,7 +44,6 @@ pub(super) struct Node {
 struct Attached {
     interface: Interface,
     mode: DatapathMode,
-    hook: Hook,
 }
 
 impl Node {
@@ -150,11 +149,7 @@ impl Node {
         self.retry = None;
         let snapshot = &published.snapshot;
         // The guard is in force before an interface is attached, and before a route makes the kernel want to answer.
-        let applied = self.datapath.apply(snapshot);
-        let failure = applied.err().map(|error| chain(&error));
-        if failure.is_none() {
-            self.programmed = Some(published.generation);
-        }
+        let failure = self.apply(&published);
         let mut notes = self.attach(snapshot);
         let attached = self.attached.values();
         let interfaces: Vec<_> = attached.map(|it| it.interface.clone()).collect();
@@ -176,6 +171,20 @@ impl Node {
             self.retry = Some(now() + RETRY);
         }
         self.say(notes);
+    }
+
+    /// Makes the maps say what the snapshot says, if they do not yet; gives what went wrong.
+    fn apply(&mut self, published: &Published) -> Option<String> {
+        if self.programmed == Some(published.generation) {
+            return None;
+        }
+        match self.datapath.apply(&published.snapshot) {
+            Ok(()) => {
+                self.programmed = Some(published.generation);
+                None
+            }
+            Err(error) => Some(chain(&error)),
+        }
     }
 
     /// Attaches to the interfaces that are wanted, detaches from the others; gives what does not work.
@@ -202,15 +211,8 @@ impl Node {
                 continue;
             }
             match self.datapath.attach(&interface, mode) {
-                Ok(hook) => {
-                    if last.is_none_or(|last| last.hook != hook) {
-                        info!(interface = interface.name, ?hook, "attached");
-                    }
-                    let attached = Attached {
-                        mode,
-                        hook,
-                        interface,
-                    };
+                Ok(_hook) => {
+                    let attached = Attached { mode, interface };
                     self.attached.insert(attached.interface.index, attached);
                 }
                 Err(error) => {

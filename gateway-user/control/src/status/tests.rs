@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use gateway_ir::{
-    HostPattern, HttpPort, Listener, ListenerFailure, ObjectName, PortProtocol, Protocol, Routing,
-    Service,
+    HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Routing, Service,
 };
 use gateway_translate::ListenerStatus;
 
