@@ -127,13 +127,12 @@ fn correct(
         let Some(programmed) = promised(&mut listener.conditions) else {
             continue;
         };
-        let mut needed = needs.iter();
-        let needed = needed.find(|(id, _)| is_of(id, &status.object, &listener.name));
-        let gates = needed
-            .into_iter()
-            .flat_map(|(id, gates)| gates.iter().map(|gate| (*id, *gate)));
-        let mut obstacles = gates.map(|(id, gate)| obstacle(gate, id, generation, reports));
-        match obstacles.find_map(|obstacle| obstacle) {
+        let needed = needed(needs, &status.object, &listener.name);
+        let obstacle = needed.and_then(|(id, gates)| {
+            let mut gates = gates.iter();
+            gates.find_map(|gate| obstacle(*gate, id, generation, reports))
+        });
+        match obstacle {
             Some(message) => {
                 broken.push(format!("listener {}: {message}", listener.name));
                 withdraw(programmed, message);
@@ -149,12 +148,25 @@ fn correct(
     }
 }
 
-/// Tells whether a listener is that of an object; one of a ListenerSet has the set's name in front of its own.
-fn is_of(id: &ListenerId, object: &ObjectKey, name: &str) -> bool {
+/// The gates that a listener of a Gateway or a ListenerSet needs, with its name in the snapshot.
+fn needed<'n>(
+    needs: &'n BTreeMap<&'n ListenerId, BTreeSet<Gate>>,
+    object: &ObjectKey,
+    name: &str,
+) -> Option<(&'n ListenerId, &'n BTreeSet<Gate>)> {
     if object.kind == Kind::ListenerSet {
-        return id.section == format!("{}/{name}", object.name);
+        // It has the set's name in front of its own, which no listener of a Gateway has.
+        let section = format!("{}/{name}", object.name);
+        let mut all = needs.iter();
+        return all
+            .find(|(id, _)| id.section == section)
+            .map(|(id, gates)| (*id, gates));
     }
-    id.gateway == object.name && id.section == name
+    let id = ListenerId {
+        gateway: object.name.clone(),
+        section: name.to_owned(),
+    };
+    needs.get_key_value(&id).map(|(id, gates)| (*id, gates))
 }
 
 /// The condition `Programmed` where translation promised it.
