@@ -62,6 +62,12 @@ fn sanmon_egress(context: TcContext) -> i32 {
     }
 }
 
+/// Does nothing: what a run costs by itself, for benchmarks. Never attached.
+#[xdp]
+fn sanmon_floor(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
 /// Hands connections to a VIP to gate 3's sockets, and keeps them from all others.
 #[sk_lookup]
 fn sanmon_socket(context: SkLookupContext) -> u32 {

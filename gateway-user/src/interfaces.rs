@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use gateway_ir::{Interface, Mac};
 use ipnet::IpNet;
@@ -14,45 +15,68 @@ use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+type Sender = watch::Sender<Vec<Interface>>;
+/// Something has changed; what it is, the next list says.
+type Messages = BoxStream<'static, ()>;
+
 /// The list is read again after this time even if nothing was told: the kernel drops events when a queue is full.
 const RESCAN: Duration = Duration::from_secs(30);
 
 /// Lists the interfaces and follows their changes on a task of the current runtime.
 ///
-/// # Errors
-/// When rtnetlink cannot be reached.
-pub(crate) async fn watch() -> anyhow::Result<watch::Receiver<Vec<Interface>>> {
+/// Where the kernel does not tell, the list is empty, and it is asked again from time to time.
+pub(crate) async fn watch() -> watch::Receiver<Vec<Interface>> {
+    let (sender, receiver) = watch::channel(Vec::new());
+    let mut events = listen(&sender).await;
+    tokio::spawn(async move {
+        loop {
+            match events {
+                Ok((handle, messages)) => follow(&handle, messages, &sender).await,
+                Err(error) => {
+                    warn!(error = format!("{error:#}"), "interfaces are not known");
+                    tokio::time::sleep(RESCAN).await;
+                }
+            }
+            events = listen(&sender).await;
+        }
+    });
+    receiver
+}
+
+/// Opens a socket that tells of changes, and lists what there is at its start.
+async fn listen(sender: &Sender) -> anyhow::Result<(Handle, Messages)> {
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
         MulticastGroup::Ipv6Ifaddr,
     ];
-    let (connection, handle, mut events) =
+    let (connection, handle, messages) =
         new_multicast_connection(&groups).context("cannot open an rtnetlink socket")?;
     tokio::spawn(connection);
-    let (sender, receiver) = watch::channel(list(&handle).await?);
-    tokio::spawn(async move {
-        loop {
-            let event = tokio::time::timeout(RESCAN, events.next()).await;
-            if matches!(event, Ok(None)) {
-                warn!("rtnetlink has ended; changes of interfaces are not seen any more");
-                return;
-            }
-            // What has queued up meanwhile is in the list that is read next.
-            while let Some(Some(_)) = events.next().now_or_never() {}
-            match list(&handle).await {
-                Ok(new) => {
-                    sender.send_if_modified(|last| {
-                        let changed = *last != new;
-                        *last = new;
-                        changed
-                    });
-                }
-                Err(error) => debug!(%error, "interfaces not listed"),
-            }
+    sender.send_replace(list(&handle).await?);
+    Ok((handle, messages.map(drop).boxed()))
+}
+
+/// Lists the interfaces anew at every message, until there are no more.
+async fn follow(handle: &Handle, mut messages: Messages, sender: &Sender) {
+    loop {
+        let message = tokio::time::timeout(RESCAN, messages.next()).await;
+        if matches!(message, Ok(None)) {
+            return;
         }
-    });
-    Ok(receiver)
+        // What has queued up meanwhile is in the list that is read next.
+        while let Some(Some(_)) = messages.next().now_or_never() {}
+        match list(handle).await {
+            Ok(new) => {
+                sender.send_if_modified(|last| {
+                    let changed = *last != new;
+                    *last = new;
+                    changed
+                });
+            }
+            Err(error) => debug!(error = format!("{error:#}"), "interfaces not listed"),
+        }
+    }
 }
 
 /// The interfaces that are up, by index.

@@ -4,11 +4,12 @@ mod proxy;
 mod shutdown;
 mod start;
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use gateway_control::{FolderSource, Published, Publisher};
-use gateway_ir::{Gate, Interface};
+use gateway_ir::Interface;
 use gateway_translate::{Announce, Settings};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -46,13 +47,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         admin::start(address, Pages::Monitoring, Arc::clone(&board))?;
     }
-    let interfaces = present().await;
+    let interfaces = interfaces::watch().await;
     let settings = start::Settings::of(&config);
     let (sender, mut pools) = watch::channel(None);
     let sink = publisher.clone();
     // Dropped at the end: it holds the thread that watches the folder.
     let _source = FolderSource::start(config.folder, move |content| {
-        sender.send_replace(Some(Pools::of(&content)));
+        let pools = Some(Pools::of(&content));
+        sender.send_if_modified(|last| std::mem::replace(last, pools) != pools);
         sink.content(content);
     })?;
     let first = pools
@@ -70,8 +72,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         gates,
         settings,
         off,
+        told: None,
     };
-    wire.translate();
+    wire.move_interfaces().await;
     let interrupted = wire.follow(&mut signals, &mut pools).await?;
     let leave = match (interrupted, config.at_interrupt) {
         (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
@@ -84,18 +87,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The interfaces of this machine; none where the kernel does not tell.
-async fn present() -> watch::Receiver<Vec<Interface>> {
-    match interfaces::watch().await {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            warn!(error = format!("{error:#}"), "interfaces are not known");
-            let (sender, none) = watch::channel(Vec::new());
-            // A receiver without a sender would say "changed" for ever.
-            Box::leak(Box::new(sender));
-            none
-        }
-    }
+/// The addresses that no pool may hold; those of a link alone are in no pool's reach.
+fn own_addresses(present: &[Interface]) -> Vec<IpAddr> {
+    let addresses = present.iter().flat_map(|it| &it.addresses);
+    let mut own: Vec<_> = addresses.map(ipnet::IpNet::addr).collect();
+    own.retain(|address| match address {
+        IpAddr::V4(address) => !address.is_link_local(),
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+    });
+    own.sort();
+    own
 }
 
 /// The running parts.
@@ -110,6 +111,8 @@ struct Wire {
     settings: start::Settings,
     /// Why gates 1 and 2 are off.
     off: Option<String>,
+    /// What the translation was told last.
+    told: Option<(Vec<IpAddr>, Announce)>,
 }
 
 impl Wire {
@@ -168,19 +171,20 @@ impl Wire {
     }
 
     /// Tells the translation what it must know of this machine.
-    fn translate(&self) {
-        let present = self.interfaces.borrow();
-        let addresses = present.iter().flat_map(|it| &it.addresses);
-        self.publisher.settings(Settings {
-            own_addresses: addresses.map(ipnet::IpNet::addr).collect(),
+    fn translate(&mut self) {
+        let settings = Settings {
+            own_addresses: own_addresses(&self.interfaces.borrow()),
             announce: match &self.off {
                 Some(why) => Announce::Off(why.clone()),
                 None => Announce::On,
             },
             ..Settings::default()
-        });
-        if let Some(gates) = &self.gates {
-            gates.interfaces(present.clone());
+        };
+        // Most changes of interfaces are those of pods, which change no address of the node.
+        let told = Some((settings.own_addresses.clone(), settings.announce.clone()));
+        if self.told != told {
+            self.told = told;
+            self.publisher.settings(settings);
         }
     }
 
@@ -189,15 +193,16 @@ impl Wire {
         if self.gates.is_some() {
             return;
         }
-        match start::start(&self.settings, &self.board, Pools::Configured) {
-            Ok(Started { gates, proxy, off }) => {
-                self.gates = gates;
-                self.off = off;
+        match start::together(&self.settings, &self.board) {
+            Ok((gates, proxy)) => {
+                self.off = None;
                 self.proxies.replace(proxy);
+                gates.interfaces(self.interfaces.borrow().clone());
+                self.gates = Some(gates);
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                warn!(why, "gates 1 and 2 stay off");
+                start::say_off(&self.board, &why);
                 self.off = Some(why);
             }
         }
@@ -248,14 +253,4 @@ impl Wire {
         }
         info!("ended");
     }
-}
-
-/// Says once which gates are off, and why.
-fn say_off(board: &Board, why: &str) {
-    info!(
-        why,
-        "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets"
-    );
-    board.off(Gate::Announce, why);
-    board.off(Gate::Steer, why);
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::capture::Frame;
 use crate::folder::Folder;
 use crate::lan::NIC;
 use crate::netlink::Mac;
@@ -213,22 +212,16 @@ impl Bed {
     /// # Errors
     /// When something is left.
     pub fn expect_no_trace(&self) -> anyhow::Result<()> {
-        self.untouched.expect(&self.trace()?)
+        self.untouched.expect_on(&self.node, &self.options.bpf_root)
     }
 
-    /// Frames of the node's port since a moment.
-    pub fn frames_since(&self, since: Duration) -> Vec<Frame> {
-        let mut frames = self.port.frames();
-        frames.retain(|frame| frame.at >= since);
-        frames
-    }
-
-    /// Plugs the node in again after [`Host::unplug`].
+    /// Plugs the node in again after [`Host::unplug`]. Its port is a new one, recorded from its first frame.
     ///
     /// # Errors
     /// When it is plugged in.
-    pub fn replug(&self) -> anyhow::Result<()> {
-        self.lan.plug(&self.node, NODE_ADDRESS.parse()?)
+    pub fn replug(&mut self) -> anyhow::Result<()> {
+        self.port = self.lan.plug_recorded(&self.node, NODE_ADDRESS.parse()?)?;
+        Ok(())
     }
 }
 

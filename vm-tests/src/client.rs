@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -214,5 +214,19 @@ impl Conversation {
             return Ok(());
         }
         Err(anyhow!("said {line:?}, heard {echoed:?}"))
+    }
+
+    /// Sends bytes while it reads, and expects exactly them back.
+    ///
+    /// # Errors
+    /// When the connection broke, or something else comes back.
+    pub async fn exchange(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let (mut from, mut to) = tokio::io::split(&mut self.stream);
+        let mut echoed = vec![0; bytes.len()];
+        let both =
+            futures_util::future::try_join(to.write_all(bytes), from.read_exact(&mut echoed));
+        bounded(&format!("{} bytes and back", bytes.len()), both).await?;
+        ensure!(echoed == bytes, "other bytes came back");
+        Ok(())
     }
 }

@@ -71,6 +71,22 @@ impl Lan {
     /// # Errors
     /// When the port is taken.
     pub fn plug(&self, host: &Host, address: Ipv4Net) -> anyhow::Result<()> {
+        self.lay_cable(host)?;
+        self.connect(host, address)
+    }
+
+    /// The same, with a recording of the port that begins before the host can send.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn plug_recorded(&self, host: &Host, address: Ipv4Net) -> anyhow::Result<Capture> {
+        self.lay_cable(host)?;
+        let capture = self.capture(host)?;
+        self.connect(host, address)?;
+        Ok(capture)
+    }
+
+    fn lay_cable(&self, host: &Host) -> anyhow::Result<()> {
         let port = host.namespace.name().to_owned();
         let other = self.switch.fd();
         let plug = Plug {
@@ -85,7 +101,10 @@ impl Lan {
             netlink::attach_pass_program(&port).await?;
             netlink::enslave(&port, BRIDGE).await?;
             netlink::up(&port).await
-        })?;
+        })
+    }
+
+    fn connect(&self, host: &Host, address: Ipv4Net) -> anyhow::Result<()> {
         host.namespace.run(move || async move {
             netlink::address(NIC, IpNet::V4(address)).await?;
             netlink::up(NIC).await

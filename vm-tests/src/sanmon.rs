@@ -24,10 +24,11 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The program: `$SANMON_BIN`, else the debug build of this workspace.
 pub fn binary() -> PathBuf {
-    std::env::var_os("SANMON_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/sanmon"),
-        PathBuf::from,
-    )
+    let given = std::env::var_os("SANMON_BIN").map(PathBuf::from);
+    let built = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/sanmon");
+    let path = given.unwrap_or_else(built);
+    // Without the way back, for messages; one that does not exist is reported by whoever starts it.
+    path.canonicalize().unwrap_or(path)
 }
 
 /// A name for a `--bpf-root` that no other process and no other call of this one uses.
@@ -198,6 +199,19 @@ impl Sanmon {
                 return Err(anyhow!("{page} after {timeout:?}: {last}\nlog:\n{log}"));
             }
         }
+    }
+
+    /// A counter of gates 1 and 2, by its reason.
+    ///
+    /// # Errors
+    /// When there is no such counter.
+    pub fn packets(&self, namespace: &Namespace, reason: &str) -> anyhow::Result<u64> {
+        let reply = self.admin(namespace, "/metrics")?;
+        let page = String::from_utf8_lossy(&reply.body).into_owned();
+        let name = format!("sanmon_datapath_packets_total{{reason=\"{reason}\"}} ");
+        page.lines()
+            .find_map(|line| line.strip_prefix(&name)?.parse().ok())
+            .with_context(|| format!("no counter {name}"))
     }
 
     /// The first IPv4 address that it announces, from its snapshot.

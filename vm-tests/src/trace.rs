@@ -1,12 +1,16 @@
 //! What a process may leave on a node: programs, pins, routes and rules.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
 use crate::lan::NIC;
 use crate::netlink::{self, XdpProgram};
 use crate::{Host, bpf};
+
+/// How long the kernel may keep a program that nobody holds any more (an RCU grace period on a busy machine).
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What there is at one moment, to be compared with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +50,22 @@ impl Trace {
         })
     }
 
-    /// Fails unless another moment is like this one.
+    /// Fails unless a node looks like this, soon: the kernel lets go of a program some time after its last pin.
     ///
     /// # Errors
-    /// When they differ, with both.
-    pub fn expect(&self, other: &Self) -> anyhow::Result<()> {
-        ensure!(self == other, "before: {self:#?}\nnow: {other:#?}");
-        Ok(())
+    /// When it does not, with both.
+    pub fn expect_on(&self, node: &Host, bpf_root: &Path) -> anyhow::Result<()> {
+        let deadline = Instant::now() + GRACE;
+        loop {
+            let now = Self::of(node, bpf_root)?;
+            if now == *self {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "before: {self:#?}\nnow: {now:#?}"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use gateway_vm_tests::Sanmon;
 use gateway_vm_tests::bed::{Bed, FREE, Mode, PATIENCE, SILENCE, SOON, VIP, on_bed};
 use gateway_vm_tests::frame::{Arp, Operation};
 use gateway_vm_tests::netlink::{self, Hop, Mac};
@@ -66,7 +67,7 @@ fn vip_that_appears_is_told_as_request_and_as_reply() -> anyhow::Result<()> {
     let test = "vip_that_appears_is_told_as_request_and_as_reply";
     on_bed(test, Mode::Tc, |bed| {
         let start = Duration::ZERO;
-        assert_eq!(gratuitous(bed, start)?, [bed.node.mac; 2]);
+        assert_eq!(told(bed, VIP, start)?, [bed.node.mac; 2]);
         Ok(())
     })
 }
@@ -90,32 +91,76 @@ fn frozen_process_falls_silent_within_the_lease_and_wins_again_when_it_thaws() -
         assert!(last <= LEASE + SLACK, "answered {last:?} after the freeze");
         let thawed = bed.port.now();
         bed.sanmon.signal(Signal::SIGCONT)?;
-        assert_eq!(gratuitous(bed, thawed)?, [bed.node.mac; 2]);
+        assert_eq!(told(bed, VIP, thawed)?, [bed.node.mac; 2]);
         assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
         Ok(())
     })
 }
 
 #[test]
-fn interface_that_vanishes_and_comes_back_is_announced_again() -> anyhow::Result<()> {
-    let test = "interface_that_vanishes_and_comes_back_is_announced_again";
-    on_bed(test, Mode::Tc, |bed| {
-        bed.node.unplug()?;
-        bed.replug()?;
-        // The port is a new interface of the switch.
-        bed.port = bed.lan.capture(&bed.node)?;
-        assert_eq!(gratuitous(bed, Duration::ZERO)?, [bed.node.mac; 2]);
+fn vip_that_goes_is_silent_and_told_again_when_it_comes_back() -> anyhow::Result<()> {
+    let test = "vip_that_goes_is_silent_and_told_again_when_it_comes_back";
+    on_bed(test, Mode::Native, |bed| {
+        let gateway = bed.folder.read("gateway.yaml")?;
+        let moved = gateway.replace(&VIP.to_string(), &FREE.to_string());
+        bed.folder.write("gateway.yaml", &moved)?;
+        told(bed, FREE, Duration::ZERO)?;
+        assert_eq!(bed.who_has(FREE, SOON)?, bed.node.mac);
+        assert!(bed.who_has(VIP, SILENCE).is_err());
+        let since = bed.port.now();
+        bed.folder.write("gateway.yaml", &gateway)?;
+        assert_eq!(told(bed, VIP, since)?, [bed.node.mac; 2]);
         assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
-        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)
+        assert!(bed.who_has(FREE, SILENCE).is_err());
+        Ok(())
     })
 }
 
+#[test]
+fn native_announces_again_on_an_interface_that_comes_back() -> anyhow::Result<()> {
+    let test = "native_announces_again_on_an_interface_that_comes_back";
+    on_bed(test, Mode::Native, comes_back)
+}
+
+#[test]
+fn tc_announces_again_on_an_interface_that_comes_back() -> anyhow::Result<()> {
+    let test = "tc_announces_again_on_an_interface_that_comes_back";
+    on_bed(test, Mode::Tc, comes_back)
+}
+
+fn comes_back(bed: &mut Bed) -> anyhow::Result<()> {
+    bed.node.unplug()?;
+    bed.replug()?;
+    assert_eq!(told(bed, VIP, Duration::ZERO)?, [bed.node.mac; 2]);
+    assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+    bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)
+}
+
+#[test]
+fn interface_that_is_missing_at_the_start_is_announced_when_it_appears() -> anyhow::Result<()> {
+    let test = "interface_that_is_missing_at_the_start_is_announced_when_it_appears";
+    on_bed(test, Mode::Tc, |bed| {
+        bed.sanmon.signal(Signal::SIGTERM)?;
+        bed.sanmon.wait(PATIENCE)?;
+        bed.node.unplug()?;
+        bed.options.more = vec!["--interface".into(), "eth0".into()];
+        bed.sanmon = Sanmon::start(&bed.node.namespace, &bed.options)?;
+        let node = &bed.node.namespace;
+        bed.sanmon
+            .wait_for(node, "/readyz", PATIENCE, |reply| reply.status == 503)?;
+        bed.replug()?;
+        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)?;
+        assert_eq!(told(bed, VIP, Duration::ZERO)?, [bed.node.mac; 2]);
+        assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+        Ok(())
+    })
+}
 /// The MACs that a gratuitous request and a gratuitous reply name, once both have passed the node's port.
-fn gratuitous(bed: &Bed, since: Duration) -> anyhow::Result<[Mac; 2]> {
+fn told(bed: &Bed, vip: Ipv4Addr, since: Duration) -> anyhow::Result<[Mac; 2]> {
     let told = |operation| {
         bed.port
             .wait_for("gratuitous ARP", since, PATIENCE, |frame| {
-                Arp::parse(&frame.bytes)?.announces(VIP, operation)
+                Arp::parse(&frame.bytes)?.announces(vip, operation)
             })
     };
     Ok([told(Operation::Request)?, told(Operation::Reply)?])

@@ -86,53 +86,79 @@ fn refuses(bed: &mut Bed) -> anyhow::Result<()> {
         assert_eq!(kind, Err(std::io::ErrorKind::ConnectionRefused));
         Ok(())
     })?;
-    let from_vip = bed
-        .frames_since(since)
-        .into_iter()
-        .filter_map(|frame| frame::endpoints(&frame.bytes))
-        .any(|(source, _)| source == (VIP, 22));
-    assert!(from_vip, "the reset comes from the VIP");
+    bed.port
+        .wait_for("segment from the VIP", since, SOON, |frame| {
+            let (source, _) = frame::endpoints(&frame.bytes)?;
+            (source == (VIP, 22)).then_some(())
+        })?;
     drop((tcp, udp));
     Ok(())
 }
 
 #[test]
-fn established_flows_stay_through_three_changes_in_a_row() -> anyhow::Result<()> {
-    let test = "established_flows_stay_through_three_changes_in_a_row";
-    on_bed(test, Mode::Native, |bed| {
-        let (ask, mut asked) = mpsc::unbounded_channel::<String>();
-        let (confirm, confirmed) = std::sync::mpsc::channel();
-        let flows = bed.client.namespace.spawn(move || async move {
-            let mut talks = Vec::new();
-            let mut sockets = Vec::new();
-            for _ in 0..FLOWS {
-                talks.push(Conversation::open(TCP).await?);
-                let socket = UdpSocket::bind("0.0.0.0:0").await?;
-                let first = dns::query_from(&socket, DNS, "a.example").await?.text;
-                sockets.push((socket, first));
-            }
-            confirm.send("open".to_owned())?;
-            while let Some(change) = asked.recv().await {
-                for talk in &mut talks {
-                    talk.say(&change).await?;
-                }
-                for (socket, first) in &sockets {
-                    let again = dns::query_from(socket, DNS, "a.example").await?.text;
-                    assert_eq!(&again, first, "{change}: a UDP flow moved");
-                }
-                confirm.send(change)?;
-            }
-            Ok(())
-        });
-        let heard = || confirmed.recv_timeout(Duration::from_secs(30));
-        assert_eq!(heard().as_deref(), Ok("open"));
-        for pods in [vec![0, 1, 2], vec![0, 1, 2, 3], vec![0, 1]] {
-            bed.use_pods(&pods)?;
-            let change = format!("pods {pods:?}");
-            ask.send(change.clone())?;
-            assert_eq!(heard(), Ok(change));
+fn native_carries_bulk_data_whole() -> anyhow::Result<()> {
+    on_bed("native_carries_bulk_data_whole", Mode::Native, bulk)
+}
+
+#[test]
+fn tc_carries_bulk_data_whole() -> anyhow::Result<()> {
+    on_bed("tc_carries_bulk_data_whole", Mode::Tc, bulk)
+}
+
+/// Segments that network cards join and cut, and checksums that the sender left to them.
+fn bulk(bed: &mut Bed) -> anyhow::Result<()> {
+    let numbers = (0..1_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761));
+    let bytes: Vec<u8> = numbers.flat_map(u32::to_be_bytes).collect();
+    bed.client
+        .namespace
+        .run(move || async move { Conversation::open(TCP).await?.exchange(&bytes).await })
+}
+
+#[test]
+fn native_keeps_established_flows_through_three_changes_in_a_row() -> anyhow::Result<()> {
+    let test = "native_keeps_established_flows_through_three_changes_in_a_row";
+    on_bed(test, Mode::Native, keeps_flows)
+}
+
+#[test]
+fn tc_keeps_established_flows_through_three_changes_in_a_row() -> anyhow::Result<()> {
+    let test = "tc_keeps_established_flows_through_three_changes_in_a_row";
+    on_bed(test, Mode::Tc, keeps_flows)
+}
+
+fn keeps_flows(bed: &mut Bed) -> anyhow::Result<()> {
+    let (ask, mut asked) = mpsc::unbounded_channel::<String>();
+    let (confirm, confirmed) = std::sync::mpsc::channel();
+    let flows = bed.client.namespace.spawn(move || async move {
+        let mut talks = Vec::new();
+        let mut sockets = Vec::new();
+        for _ in 0..FLOWS {
+            talks.push(Conversation::open(TCP).await?);
+            let socket = UdpSocket::bind("0.0.0.0:0").await?;
+            let first = dns::query_from(&socket, DNS, "a.example").await?.text;
+            sockets.push((socket, first));
         }
-        drop(ask);
-        flows.join(SOON)
-    })
+        confirm.send("open".to_owned())?;
+        while let Some(change) = asked.recv().await {
+            for talk in &mut talks {
+                talk.say(&change).await?;
+            }
+            for (socket, first) in &sockets {
+                let again = dns::query_from(socket, DNS, "a.example").await?.text;
+                assert_eq!(&again, first, "{change}: a UDP flow moved");
+            }
+            confirm.send(change)?;
+        }
+        Ok(())
+    });
+    let heard = || confirmed.recv_timeout(Duration::from_secs(30));
+    assert_eq!(heard().as_deref(), Ok("open"));
+    for pods in [vec![0, 1, 2], vec![0, 1, 2, 3], vec![0, 1]] {
+        bed.use_pods(&pods)?;
+        let change = format!("pods {pods:?}");
+        ask.send(change.clone())?;
+        assert_eq!(heard(), Ok(change));
+    }
+    drop(ask);
+    flows.join(SOON)
 }

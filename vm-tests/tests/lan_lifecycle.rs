@@ -10,36 +10,44 @@ use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
 #[test]
-fn killed_process_goes_on_forwarding_and_its_successor_takes_over() -> anyhow::Result<()> {
-    let test = "killed_process_goes_on_forwarding_and_its_successor_takes_over";
-    on_bed(test, Mode::Native, |bed| {
-        let (killed, is_killed) = oneshot::channel();
-        let (restarted, is_restarted) = oneshot::channel();
-        let flow = bed.client.namespace.spawn(move || async move {
-            let mut talk = Conversation::open(TCP).await?;
-            talk.say("before").await?;
-            is_killed.await?;
-            talk.say("without a process").await?;
-            Conversation::open(TCP).await?.say("a new flow").await?;
-            dns::query(DNS, "a.example").await?;
-            is_restarted.await?;
-            talk.say("with a successor").await?;
-            Conversation::open(TCP).await?.say("a new flow").await
-        });
-        bed.client.namespace.run(|| async {
-            // The neighbour entry is what keeps frames coming while nobody answers ARP.
-            dns::query(DNS, "a.example").await.map(|_answer| ())
-        })?;
-        bed.sanmon.signal(Signal::SIGKILL)?;
-        bed.sanmon.wait(SOON)?;
-        assert!(killed.send(()).is_ok());
-        wait_for_silence(bed)?;
-        bed.restart()?;
-        assert!(restarted.send(()).is_ok());
-        flow.join(PATIENCE)?;
-        assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
-        proxy_answers(bed)
-    })
+fn native_outlives_a_killed_process_and_its_successor_takes_over() -> anyhow::Result<()> {
+    let test = "native_outlives_a_killed_process_and_its_successor_takes_over";
+    on_bed(test, Mode::Native, outlives)
+}
+
+#[test]
+fn tc_outlives_a_killed_process_and_its_successor_takes_over() -> anyhow::Result<()> {
+    let test = "tc_outlives_a_killed_process_and_its_successor_takes_over";
+    on_bed(test, Mode::Tc, outlives)
+}
+
+fn outlives(bed: &mut Bed) -> anyhow::Result<()> {
+    let (killed, is_killed) = oneshot::channel();
+    let (restarted, is_restarted) = oneshot::channel();
+    let flow = bed.client.namespace.spawn(move || async move {
+        let mut talk = Conversation::open(TCP).await?;
+        talk.say("before").await?;
+        is_killed.await?;
+        talk.say("without a process").await?;
+        Conversation::open(TCP).await?.say("a new flow").await?;
+        dns::query(DNS, "a.example").await?;
+        is_restarted.await?;
+        talk.say("with a successor").await?;
+        Conversation::open(TCP).await?.say("a new flow").await
+    });
+    bed.client.namespace.run(|| async {
+        // The neighbour entry is what keeps frames coming while nobody answers ARP.
+        dns::query(DNS, "a.example").await.map(|_answer| ())
+    })?;
+    bed.sanmon.signal(Signal::SIGKILL)?;
+    bed.sanmon.wait(SOON)?;
+    assert!(killed.send(()).is_ok());
+    wait_for_silence(bed)?;
+    bed.restart()?;
+    assert!(restarted.send(()).is_ok());
+    flow.join(PATIENCE)?;
+    assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+    proxy_answers(bed)
 }
 
 #[test]

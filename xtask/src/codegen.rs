@@ -6,10 +6,14 @@
 //! * The CRD of SanmonConfig out of its Rust type.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+
+use crate::run;
+use crate::setup::{self, Tool};
+use crate::workspace::Workspace;
 
 /// What to do with the generated files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +24,11 @@ pub(crate) enum Action {
     Check,
 }
 
-const KOPIUM_VERSION: &str = "0.24.1";
+const KOPIUM: Tool = Tool {
+    package: "kopium",
+    program: "kopium",
+    version: "0.24.1",
+};
 
 const KOPIUM_FLAGS: [&str; 5] = [
     "--hide-prelude",
@@ -38,10 +46,10 @@ const KINDS: [(&str, &str); 2] = [("TCPRoute", "tcproutes"), ("UDPRoute", "udpro
 const SANMON_CONFIG: &str = "deploy/crds/sanmon.dev_sanmonconfigs.yaml";
 
 /// Writes or checks every generated file.
-pub(crate) fn run(action: Action) -> Result<()> {
-    let root = root()?;
+pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
+    let root = workspace.root();
     let kopium = match action {
-        Action::Write => Some(kopium()?),
+        Action::Write => Some(setup::tool(workspace, KOPIUM)?),
         Action::Check => None,
     };
     for (kind, plural) in KINDS {
@@ -54,7 +62,7 @@ pub(crate) fn run(action: Action) -> Result<()> {
             None => check_types(&crd, &target)?,
         }
     }
-    let manifest = sanmon_config(&root)?;
+    let manifest = sanmon_config(workspace)?;
     let target = root.join(SANMON_CONFIG);
     match action {
         Action::Write => write(&target, &manifest),
@@ -68,12 +76,6 @@ pub(crate) fn run(action: Action) -> Result<()> {
     }
 }
 
-fn root() -> Result<PathBuf> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = own.parent().context("xtask is not inside a workspace")?;
-    Ok(root.to_owned())
-}
-
 fn write(target: &Path, text: &str) -> Result<()> {
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
@@ -82,21 +84,7 @@ fn write(target: &Path, text: &str) -> Result<()> {
 }
 
 fn write_types(kopium: &Path, kind: &str, crd: &Path, target: &Path) -> Result<()> {
-    let output = Command::new(kopium)
-        .args(KOPIUM_FLAGS)
-        .arg("-f")
-        .arg(crd)
-        .output();
-    let output = output.with_context(|| format!("start {}", kopium.display()))?;
-    if !output.status.success() {
-        bail!(
-            "kopium {}: {}",
-            crd.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    let generated =
-        String::from_utf8(output.stdout).context("kopium wrote something else than text")?;
+    let generated = run::quietly(Command::new(kopium).args(KOPIUM_FLAGS).arg("-f").arg(crd))?;
     // kopium's own header names the path of the input on this machine.
     let code = generated.lines().filter(|line| !line.starts_with("// "));
     let code: Vec<&str> = code.skip_while(|line| line.is_empty()).collect();
@@ -126,12 +114,13 @@ fn seal(crd: &Path, body: &str) -> Result<String> {
     let flags = KOPIUM_FLAGS.join(" ");
     let made_from = fnv1a([
         input.as_slice(),
-        KOPIUM_VERSION.as_bytes(),
+        KOPIUM.version.as_bytes(),
         flags.as_bytes(),
     ]);
     let is = fnv1a([body.as_bytes()]);
     Ok(format!(
-        "// kopium {KOPIUM_VERSION} {flags}; input {made_from:016x}, content {is:016x}"
+        "// kopium {} {flags}; input {made_from:016x}, content {is:016x}",
+        KOPIUM.version
     ))
 }
 
@@ -159,57 +148,15 @@ fn fnv1a<const N: usize>(parts: [&[u8]; N]) -> u64 {
     })
 }
 
-/// Finds kopium, or builds it into Sanmon's own cache of tools.
-fn kopium() -> Result<PathBuf> {
-    let home = std::env::var_os("HOME").context("HOME is not set")?;
-    let tools = Path::new(&home).join(".cache/sanmon/tools");
-    let kopium = tools.join("bin/kopium");
-    let version = Command::new(&kopium).arg("--version").output();
-    let wanted = format!("kopium {KOPIUM_VERSION}");
-    if version.is_ok_and(|it| String::from_utf8_lossy(&it.stdout).trim() == wanted) {
-        return Ok(kopium);
-    }
-    let status = Command::new(cargo())
-        .args([
-            "install",
-            "kopium",
-            "--version",
-            KOPIUM_VERSION,
-            "--locked",
-            "--root",
-        ])
-        .arg(&tools)
-        .status()
-        .context("start cargo install")?;
-    if !status.success() {
-        bail!(
-            "kopium {KOPIUM_VERSION} could not be installed into {}",
-            tools.display()
-        );
-    }
-    Ok(kopium)
-}
-
 /// The CRD of SanmonConfig, as its own crate prints it: xtask links nothing of the product.
-fn sanmon_config(root: &Path) -> Result<String> {
-    let output = Command::new(cargo())
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "gateway-crds",
-            "--example",
-            "crd",
-        ])
-        .current_dir(root)
-        .output()
-        .context("start cargo run")?;
-    if !output.status.success() {
-        bail!("print the CRD: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    String::from_utf8(output.stdout).context("the CRD is not text")
-}
-
-fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+fn sanmon_config(workspace: &Workspace) -> Result<String> {
+    run::quietly(run::cargo(workspace).args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--package",
+        "gateway-crds",
+        "--example",
+        "crd",
+    ]))
 }

@@ -84,7 +84,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "codegen",
         remedy: "run `cargo xtask codegen` and commit what it writes",
-        check: |_workspace| codegen::run(codegen::Action::Check),
+        check: |workspace| codegen::run(workspace, codegen::Action::Check),
     },
     Step {
         name: "doc",
@@ -103,6 +103,11 @@ const STEPS: &[Step] = &[
             )
         },
     },
+    Step {
+        name: "each crate alone",
+        remedy: "ask for the feature that another crate happened to enable",
+        check: alone,
+    },
 ];
 
 /// Runs every step and stops at the first that fails.
@@ -120,6 +125,31 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         STEPS.len(),
         run::elapsed(all.elapsed())
     );
+    Ok(())
+}
+
+/// Checks each crate by itself: together, one crate's features hide what another forgot to ask for.
+fn alone(workspace: &Workspace) -> anyhow::Result<()> {
+    let members = run::quietly(run::cargo(workspace).args([
+        "tree",
+        "--workspace",
+        "--depth=0",
+        "--prefix=none",
+        "--format={p}",
+    ]))?;
+    let packages = members
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|&name| name != "gateway-ebpf");
+    for package in packages {
+        run::visibly(run::cargo(workspace).args([
+            "check",
+            "--quiet",
+            "--locked",
+            "--package",
+            package,
+        ]))?;
+    }
     Ok(())
 }
 

@@ -52,7 +52,7 @@ enum Command {
     },
     /// Run the tests
     Test {
-        /// Take longer: sixteen times the cases of property tests, and each crate built by itself
+        /// Take longer: sixteen times the cases of property tests
         #[arg(long)]
         full: bool,
         /// Run only the tests whose names contain this
@@ -67,8 +67,6 @@ enum Command {
     },
     /// Make generated files anew: types out of the Gateway API's CRDs, and the CRD of SanmonConfig
     Codegen,
-    /// Run what every change must pass: lint, then test
-    Ci,
     /// Check the house rules alone: layers, file lengths, headers, links
     Tidy,
     /// Build the eBPF object alone
@@ -113,11 +111,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
-        Command::Codegen => codegen::run(codegen::Action::Write),
-        Command::Ci => {
-            lint::run(&workspace)?;
-            test::run(&workspace, test::Extent::Usual, None)
-        }
+        Command::Codegen => codegen::run(&workspace, codegen::Action::Write),
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {
             let tools = setup::require(&workspace)?;

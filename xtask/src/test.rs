@@ -3,6 +3,7 @@
 //! A test that lacks something (root, mostly) ends early after a line `skipped: NAME: REASON` on the standard error of its
 //! process; here these lines are counted. Nothing is left out by this file.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -28,7 +29,7 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases, and each crate built by itself.
+    /// Every test, property tests with sixteen times the cases.
     Full,
 }
 
@@ -60,8 +61,8 @@ pub(crate) fn run(
     let ran = start.elapsed();
 
     println!();
-    for skip in &summary.skipped {
-        println!("{skip}");
+    for line in summary.skipped.iter().chain(&summary.failures) {
+        println!("{line}");
     }
     println!(
         "test: {summary}; built in {}, ran in {}",
@@ -70,37 +71,6 @@ pub(crate) fn run(
     );
     if !succeeded {
         bail!("tests failed; their output is above");
-    }
-    if extent == Extent::Full {
-        alone(workspace)?;
-    }
-    Ok(())
-}
-
-/// Builds each crate by itself: together, one crate's features hide what another forgot to ask for.
-fn alone(workspace: &Workspace) -> anyhow::Result<()> {
-    let metadata = run::quietly(run::cargo(workspace).args([
-        "tree",
-        "--workspace",
-        "--depth=0",
-        "--prefix=none",
-        "--format={p}",
-    ]))?;
-    let packages = metadata
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|&name| name != "gateway-ebpf");
-    for package in packages {
-        let start = Instant::now();
-        run::visibly(run::cargo(workspace).args([
-            "check",
-            "--quiet",
-            "--locked",
-            "--package",
-            package,
-        ]))
-        .with_context(|| format!("{package} does not build alone"))?;
-        println!("{package} alone: ok, {}", run::elapsed(start.elapsed()));
     }
     Ok(())
 }
@@ -168,14 +138,23 @@ struct Summary {
     passed: u64,
     failed: u64,
     ignored: u64,
-    skipped: Vec<String>,
+    /// A test may say it more than once.
+    skipped: BTreeSet<String>,
+    failures: Vec<String>,
 }
 
 impl Summary {
     fn read(&mut self, line: &str) {
         // The line may follow an unfinished one of the test harness.
         if let Some((_, skip)) = line.split_once("skipped: ") {
-            self.skipped.push(format!("skipped: {skip}"));
+            self.skipped.insert(format!("skipped: {skip}"));
+        }
+        if let Some((name, _)) = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.split_once(" ... "))
+            .filter(|(_, verdict)| verdict.contains("FAILED"))
+        {
+            self.failures.push(format!("failed: {name}"));
         }
         let Some((_, counts)) = line.split_once("test result: ") else {
             return;
@@ -220,24 +199,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_several_programs_are_added_up() {
+    fn results_of_several_programs_are_added_up_and_failures_named() {
         let summary = summary_of(&[
+            "test a::holds ... ok",
+            "test a::breaks ... FAILED",
             "test result: ok. 15 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test result: \u{1b}[31mFAILED\u{1b}[m. 2 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.20s",
         ]);
 
         assert_eq!(summary.to_string(), "17 passed, 1 failed, 0 skipped");
+        assert_eq!(summary.failures, ["failed: a::breaks"]);
     }
 
     #[test]
     fn a_skipped_test_is_named_and_not_counted_as_passed() {
         let summary = summary_of(&[
             "test lan_arp ... skipped: lan_arp: needs root",
+            "skipped: lan_arp: needs root",
             "ok",
             "test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
         ]);
 
-        assert_eq!(summary.skipped, ["skipped: lan_arp: needs root"]);
+        let skipped: Vec<&String> = summary.skipped.iter().collect();
+        assert_eq!(skipped, ["skipped: lan_arp: needs root"]);
         assert_eq!(summary.to_string(), "1 passed, 0 failed, 1 skipped");
     }
 

@@ -1,5 +1,6 @@
 //! The kernel's side: the programs, their links and their maps. The only module that names the BPF library.
 
+mod detach;
 mod links;
 mod maps;
 mod trial;
@@ -13,6 +14,7 @@ use nix::libc;
 
 use crate::OpenError;
 
+pub(crate) use detach::unpin;
 pub(crate) use links::Links;
 pub(crate) use maps::KernelMaps;
 pub use trial::{Program, Trial};
@@ -23,6 +25,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sa
 const XDP: &str = "sanmon_xdp";
 const INGRESS: &str = "sanmon_ingress";
 const EGRESS: &str = "sanmon_egress";
+const FLOOR: &str = "sanmon_floor";
 const SOCKET: &str = "sanmon_socket";
 
 /// The loaded programs.
@@ -47,15 +50,13 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
     let mut object = loader.load(OBJECT).map_err(refused)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
     let mut programs = Programs { object };
-    programs.xdp().and_then(Xdp::load).map_err(refused)?;
-    programs
-        .classifier(INGRESS)
-        .and_then(SchedClassifier::load)
-        .map_err(refused)?;
-    programs
-        .classifier(EGRESS)
-        .and_then(SchedClassifier::load)
-        .map_err(refused)?;
+    for name in [XDP, FLOOR] {
+        programs.xdp(name).and_then(Xdp::load).map_err(refused)?;
+    }
+    for name in [INGRESS, EGRESS] {
+        let program = programs.classifier(name);
+        program.and_then(SchedClassifier::load).map_err(refused)?;
+    }
     programs
         .socket()
         .and_then(SkLookup::load)
@@ -64,8 +65,8 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
 }
 
 impl Programs {
-    fn xdp(&mut self) -> Result<&mut Xdp, ProgramError> {
-        let program = self.object.program_mut(XDP);
+    fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
+        let program = self.object.program_mut(name);
         program.ok_or(ProgramError::NotLoaded)?.try_into()
     }
 

@@ -256,7 +256,7 @@ impl Datapath {
             ..
         } = self;
         drop((programs, maps));
-        root.remove().map(drop)
+        root.remove(bpf::unpin).map(drop)
     }
 }
 
@@ -265,5 +265,5 @@ impl Datapath {
 /// # Errors
 /// When a live process uses it, or something cannot be removed.
 pub fn uninstall(bpf_root: &Path) -> Result<Vec<String>, RemoveError> {
-    root::uninstall(bpf_root)
+    root::uninstall(bpf_root, bpf::unpin)
 }

@@ -18,6 +18,9 @@ const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
 /// Where distributions mount it.
 const SYSTEM_BPFFS: &str = "/sys/fs/bpf";
 
+/// How one pin is removed.
+type Unpin = fn(&Path) -> io::Result<()>;
+
 /// The directory, locked against other processes until dropped.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -34,15 +37,16 @@ impl Root {
             source,
         };
         let directory = File::open(path).map_err(io)?;
-        let lock = Flock::lock(directory, FlockArg::LockExclusiveNonblock).map_err(
-            |(directory, errno)| match errno {
-                Errno::EWOULDBLOCK => OpenError::InUse {
+        let lock = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => lock,
+            Err((directory, Errno::EWOULDBLOCK)) => {
+                return Err(OpenError::InUse {
                     path: path.to_owned(),
                     pid: holder(&directory),
-                },
-                other => io(other.into()),
-            },
-        )?;
+                });
+            }
+            Err((_directory, errno)) => return Err(io(errno.into())),
+        };
         let root = Self {
             path: path.to_owned(),
             _lock: lock,
@@ -71,16 +75,17 @@ impl Root {
     }
 
     /// Removes all pins, of every layout, and what was made for them.
-    pub(crate) fn remove(self) -> Result<Vec<String>, RemoveError> {
+    /// `unpin` removes a pinned link, and detaches it before.
+    pub(crate) fn remove(self, unpin: Unpin) -> Result<Vec<String>, RemoveError> {
         let Self { path, _lock } = self;
         let mut removed = Vec::new();
         // Links first: no program may run on maps that are being taken away.
         let versions = entries(&path)?;
         for version in &versions {
-            remove_tree(&version.join("links"), &mut removed)?;
+            remove_tree(&version.join("links"), unpin, &mut removed)?;
         }
         for version in &versions {
-            remove_tree(version, &mut removed)?;
+            remove_tree(version, |pin| fs::remove_file(pin), &mut removed)?;
         }
         drop(_lock);
         let io = |source| RemoveError::Io {
@@ -102,12 +107,12 @@ impl Root {
 }
 
 /// Removes what a process left behind. Nothing there is no error.
-pub(crate) fn uninstall(path: &Path) -> Result<Vec<String>, RemoveError> {
+pub(crate) fn uninstall(path: &Path, unpin: Unpin) -> Result<Vec<String>, RemoveError> {
     if !path.exists() || !is_bpffs(path) {
         return Ok(Vec::new());
     }
     match Root::open(path) {
-        Ok(root) => root.remove(),
+        Ok(root) => root.remove(unpin),
         Err(OpenError::InUse { path, pid }) => Err(RemoveError::InUse { path, pid }),
         Err(OpenError::Io { path, source } | OpenError::NoBpffs { path, source }) => {
             Err(RemoveError::Io { path, source })
@@ -196,7 +201,7 @@ fn is_version(path: &Path) -> bool {
     number.is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-fn remove_tree(path: &Path, removed: &mut Vec<String>) -> Result<(), RemoveError> {
+fn remove_tree(path: &Path, remove: Unpin, removed: &mut Vec<String>) -> Result<(), RemoveError> {
     let io = |source| RemoveError::Io {
         path: path.to_owned(),
         source,
@@ -210,9 +215,9 @@ fn remove_tree(path: &Path, removed: &mut Vec<String>) -> Result<(), RemoveError
         let entry = entry.map_err(io)?;
         let child = entry.path();
         if entry.file_type().map_err(io)?.is_dir() {
-            remove_tree(&child, removed)?;
+            remove_tree(&child, remove, removed)?;
         } else {
-            fs::remove_file(&child).map_err(|source| RemoveError::Io {
+            remove(&child).map_err(|source| RemoveError::Io {
                 path: child.clone(),
                 source,
             })?;

@@ -38,6 +38,8 @@ pub(crate) struct Coordinator {
 struct InForce {
     snapshot: Option<Arc<Snapshot>>,
     program: Arc<Program>,
+    /// The one before, kept so that its memory is freed here and not on a worker between two requests.
+    _retired: Arc<Program>,
     bound: BTreeSet<SocketAddr>,
     /// Failures of the compilation; those of sockets come and go.
     failures: Vec<ListenerFailure>,
@@ -79,6 +81,7 @@ impl Coordinator {
         *in_force = InForce {
             snapshot: Some(snapshot),
             program: Arc::new(program),
+            _retired: std::mem::take(&mut in_force.program),
             bound: std::mem::take(&mut in_force.bound),
             failures,
         };

@@ -73,6 +73,8 @@ pub(crate) async fn run(
                 answer(done);
             }
             Command::Drain { timeout, done } => {
+                // Before the sockets close: who sees them closed sees that answers end their connections too.
+                worker.drain_connections(Scope::All);
                 for acceptor in std::mem::take(&mut acceptors).into_values() {
                     acceptor.close().await;
                 }

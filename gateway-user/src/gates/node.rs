@@ -150,11 +150,7 @@ impl Node {
         self.retry = None;
         let snapshot = &published.snapshot;
         // The guard is in force before an interface is attached, and before a route makes the kernel want to answer.
-        let applied = self.datapath.apply(snapshot);
-        let failure = applied.err().map(|error| chain(&error));
-        if failure.is_none() {
-            self.programmed = Some(published.generation);
-        }
+        let failure = self.apply(&published);
         let mut notes = self.attach(snapshot);
         let attached = self.attached.values();
         let interfaces: Vec<_> = attached.map(|it| it.interface.clone()).collect();
@@ -176,6 +172,20 @@ impl Node {
             self.retry = Some(now() + RETRY);
         }
         self.say(notes);
+    }
+
+    /// Makes the maps say what the snapshot says, if they do not yet; gives what went wrong.
+    fn apply(&mut self, published: &Published) -> Option<String> {
+        if self.programmed == Some(published.generation) {
+            return None;
+        }
+        match self.datapath.apply(&published.snapshot) {
+            Ok(()) => {
+                self.programmed = Some(published.generation);
+                None
+            }
+            Err(error) => Some(chain(&error)),
+        }
     }
 
     /// Attaches to the interfaces that are wanted, detaches from the others; gives what does not work.

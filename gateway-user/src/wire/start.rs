@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gateway_control::publish::Content;
+use gateway_ir::Gate;
 use gateway_l4::OpenError;
 use gateway_l7::{Listen, Proxy};
 use prometheus_client::registry::Registry;
+use tracing::info;
 
 use crate::board::{Board, Part};
 use crate::config::Config;
-use crate::gates::{self, Gates};
+use crate::gates::{self, Gates, Leave};
 
 /// What the gates are started with.
 #[derive(Clone, Debug)]
@@ -68,41 +70,55 @@ pub(super) fn start(
     board: &Arc<Board>,
     pools: Pools,
 ) -> anyhow::Result<Started> {
-    match pools {
-        Pools::None => alone(settings, board, "no address pool is configured".to_owned()),
-        Pools::Configured => together(settings, board),
-    }
-}
-
-fn together(settings: &Settings, board: &Arc<Board>) -> anyhow::Result<Started> {
-    match Gates::start(settings.gates.clone(), Arc::clone(board)) {
-        Ok(gates) => match steered(settings, board, &gates) {
-            Ok(proxy) => Ok(Started {
-                gates: Some(gates),
-                proxy,
-                off: None,
-            }),
-            Err(error) => {
-                gates.end(gates::Leave::Nothing);
-                alone(settings, board, format!("{error:#}"))
+    let why = match pools {
+        Pools::None => "no address pool is configured".to_owned(),
+        Pools::Configured => match together(settings, board) {
+            Ok((gates, proxy)) => {
+                return Ok(Started {
+                    gates: Some(gates),
+                    proxy,
+                    off: None,
+                });
             }
+            Err(error) if is_in_use(&error) => return Err(error),
+            Err(error) => format!("{error:#}"),
         },
-        Err(error) if is_in_use(&error) => Err(error),
-        Err(error) => alone(settings, board, format!("{error:#}")),
-    }
-}
-
-fn is_in_use(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
-}
-
-fn alone(settings: &Settings, board: &Board, why: String) -> anyhow::Result<Started> {
-    super::say_off(board, &why);
+    };
+    say_off(board, &why);
     Ok(Started {
         gates: None,
         proxy: start_proxy(settings, board, Listen::Addresses)?,
         off: Some(why),
     })
+}
+
+/// Starts gates 1 and 2, and a proxy behind them.
+///
+/// # Errors
+/// When one of them cannot start; nothing of the others is left then.
+pub(super) fn together(settings: &Settings, board: &Arc<Board>) -> anyhow::Result<(Gates, Proxy)> {
+    let gates = Gates::start(settings.gates.clone(), Arc::clone(board))?;
+    match steered(settings, board, &gates) {
+        Ok(proxy) => Ok((gates, proxy)),
+        Err(error) => {
+            gates.end(Leave::Nothing);
+            Err(error)
+        }
+    }
+}
+
+/// Says once which gates are off, and why.
+pub(super) fn say_off(board: &Board, why: &str) {
+    info!(
+        why,
+        "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets"
+    );
+    board.off(Gate::Announce, why);
+    board.off(Gate::Steer, why);
+}
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
 }
 
 /// Starts the proxy behind gate 2.

@@ -100,3 +100,14 @@ fn give_up_rights(command: &mut Command) {
         command.uid(NOBODY).gid(NOBODY);
     }
 }
+
+#[test]
+fn the_log_is_json_if_that_is_asked_for() {
+    let conf = Conf::new();
+    let arguments = ["--log-format", "json"];
+    let mut agent = Agent::spawn(&conf, Path::new(sanmon()), &arguments, |_| {});
+    agent.settle(&Value::Null);
+    let log = agent.log();
+    let first: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["level"], "INFO");
+}

@@ -1,15 +1,16 @@
 //! Links: what attaches a program to an interface or a namespace, pinned so that it outlives this process.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, LinkError, PinnedLink};
-use aya::programs::tc::TcAttachOptions;
+use aya::programs::tc::{TcAttachOptions, TcError};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
+use aya::sys::SyscallError;
 use nix::errno::Errno;
 
-use super::{EGRESS, INGRESS, Programs};
+use super::{EGRESS, INGRESS, Programs, XDP};
 use crate::{AttachError, Hook};
 
 const SOCKET_PIN: &str = "socket";
@@ -48,7 +49,7 @@ impl Links {
         )?;
         match hook {
             Hook::Native => {
-                attach_xdp(programs.xdp().map_err(error)?, interface, &xdp)?;
+                attach_xdp(programs.xdp(XDP).map_err(error)?, interface, &xdp)?;
                 unpin(&ingress)
             }
             Hook::Tc => {
@@ -59,7 +60,7 @@ impl Links {
         }
     }
 
-    /// Removes an interface's links. With the last reference to a link its program is detached.
+    /// Removes an interface's links, and with them its programs.
     pub(crate) fn detach(&self, index: u32) -> Result<(), AttachError> {
         for role in ["xdp", "ingress", "egress"] {
             unpin(&self.pin(role, index))?;
@@ -149,13 +150,10 @@ fn pin_link(link: FdLink, pin: &Path) -> Result<(), AttachError> {
 }
 
 fn unpin(pin: &Path) -> Result<(), AttachError> {
-    match fs::remove_file(pin) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(AttachError::Pin {
-            path: pin.to_owned(),
-            source: error,
-        }),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    super::unpin(pin).map_err(|source| AttachError::Pin {
+        path: pin.to_owned(),
+        source,
+    })
 }
 
 fn other(subject: &str, source: LinkError) -> AttachError {
@@ -180,12 +178,12 @@ fn failure(subject: &str, source: ProgramError) -> AttachError {
 }
 
 fn errno_of(error: &ProgramError) -> Option<Errno> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return io.raw_os_error().map(Errno::from_raw);
-        }
-        cause = error.source();
+    // The library's transparent variants hide the number from the chain of sources.
+    if let ProgramError::TcError(TcError::IoError(io)) = error {
+        return io.raw_os_error().map(Errno::from_raw);
+    }
+    if let ProgramError::SyscallError(SyscallError { io_error, .. }) = error {
+        return io_error.raw_os_error().map(Errno::from_raw);
     }
     None
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, TestRunResult, Xdp};
 
-use super::{EGRESS, INGRESS, Programs, XDP};
+use super::{EGRESS, FLOOR, INGRESS, Programs, XDP};
 
 /// More than any answer adds to its question.
 const GROWTH: usize = 256;
@@ -18,6 +18,8 @@ pub enum Program {
     Ingress,
     /// tcx egress.
     Egress,
+    /// A program that does nothing: what a run costs by itself.
+    Floor,
 }
 
 /// What a program made of a packet.
@@ -47,6 +49,7 @@ impl Programs {
             ..TestRunOptions::default()
         };
         let result: TestRunResult = match program {
+            Program::Floor => <&Xdp>::try_from(self.named(FLOOR)?)?.test_run(options)?,
             Program::Xdp => <&Xdp>::try_from(self.named(XDP)?)?.test_run(options)?,
             Program::Ingress => {
                 <&SchedClassifier>::try_from(self.named(INGRESS)?)?.test_run(options)?

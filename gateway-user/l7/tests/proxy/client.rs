@@ -9,6 +9,9 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::rig::PATIENCE;
 
 /// An answer with its whole body.
 pub(crate) type Answer = Response<String>;
@@ -18,8 +21,9 @@ pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(bytes).await.expect("the request");
     let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     // A reset after the answer is as good as a close.
-    if let Err(error) = stream.read_to_end(&mut answer).await {
+    if let Err(error) = read.expect("the proxy closes in time") {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
     String::from_utf8(answer).expect("text")
@@ -54,8 +58,11 @@ impl Http1 {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, hyper::Error> {
-        self.0.ready().await?;
-        whole(self.0.send_request(request).await?).await
+        let answer = async {
+            self.0.ready().await?;
+            whole(self.0.send_request(request).await?).await
+        };
+        timeout(PATIENCE, answer).await.expect("an answer in time")
     }
 
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {

@@ -46,7 +46,7 @@ async fn a_head_that_trickles_in_is_cut_off_at_its_deadline() {
         "{:?}",
         started.elapsed()
     );
-    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    ends(&mut silent).await;
     assert_eq!(rig.metric("proxy_connections_timed_out_total"), 2);
     assert_eq!(pod.requests(), 0);
 }
@@ -64,7 +64,7 @@ async fn an_idle_connection_closes_and_a_busy_one_does_not() {
     let busy = tokio::spawn(async move { get_once(address, "h", "/").await });
     eventually("the request is at the pod", || slow.requests() == 1).await;
     let mut idle = TcpStream::connect(address).await.expect("a connection");
-    assert_eq!(idle.read(&mut [0]).await.unwrap_or(0), 0);
+    ends(&mut idle).await;
     gate.add_permits(1);
     assert_eq!(pod(&busy.await.expect("an answer")), "slow");
 
@@ -91,7 +91,7 @@ async fn a_tls_handshake_that_does_not_begin_is_cut_off() {
     let rig = Rig::start(snapshot).await;
 
     let mut silent = TcpStream::connect(address).await.expect("a connection");
-    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0);
+    ends(&mut silent).await;
     assert_eq!(rig.metric("proxy_connections_timed_out_total"), 1);
 }
 
@@ -182,4 +182,11 @@ async fn draining_ends_at_its_deadline_whatever_requests_do() {
         .await
         .expect("the proxy ends");
     assert!(stuck.await.expect("no panic").is_err());
+}
+
+/// Waits until the proxy has closed a connection without a word.
+async fn ends(stream: &mut TcpStream) {
+    let read = timeout(PATIENCE, stream.read(&mut [0])).await;
+    // A reset is an end too.
+    assert_eq!(read.expect("the end comes in time").unwrap_or(0), 0);
 }

@@ -1,5 +1,6 @@
 //! Snapshots that change while requests run.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -225,4 +226,46 @@ async fn a_certificate_that_cannot_be_used_is_reported_for_its_listener_only() {
         report.failures[0].message.contains("Secret default/cert"),
         "{report:?}"
     );
+}
+
+#[tokio::test]
+async fn a_port_without_addresses_is_served_on_all_of_both_families() {
+    let pod = Pod::echo("a").await;
+    let one = SocketAddr::new(address().ip(), port_free_everywhere());
+    let rig = Rig::start(plain(one, &[pod.address])).await;
+    let mut everywhere = plain(one, &[pod.address]);
+    everywhere.http[0].addresses.clear();
+
+    // From one address to all of the same port: the process must not take its own sockets for somebody else's.
+    let generation = everywhere.generation();
+    rig.publish(everywhere).await;
+    let report = rig
+        .report(|report| report.programmed == Some(generation))
+        .await;
+    assert!(report.failures.is_empty(), "{report:?}");
+
+    let other = SocketAddr::from(([127, 0, 0, 1], one.port()));
+    assert_eq!(get_once(one, "h", "/").await.status(), 200);
+    assert_eq!(get_once(other, "h", "/").await.status(), 200);
+    let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, one.port()));
+    if TcpListener::bind((six.ip(), 0)).is_err() {
+        let line =
+            "skipped: a_port_without_addresses_is_served_on_all_of_both_families: needs IPv6";
+        writeln!(std::io::stderr(), "{line}").expect("stderr takes the line");
+        return;
+    }
+    let answer = get_once(six, "h", "/").await;
+    assert!(
+        answer.body().contains("x-forwarded-for: ::1\n"),
+        "{}",
+        answer.body()
+    );
+}
+
+/// A port that no socket of the machine has; below those that the kernel gives to others meanwhile.
+fn port_free_everywhere() -> u16 {
+    let start = 20_000 + u16::try_from(std::process::id() % 10_000).expect("below 10,000");
+    (start..32_000)
+        .find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok())
+        .expect("a free port")
 }

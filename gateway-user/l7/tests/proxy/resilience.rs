@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use crate::client::{Http1, get_once, pod};
 use crate::config::plain;
 use crate::pods::Pod;
-use crate::rig::{Rig, address};
+use crate::rig::{Rig, address, eventually};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
@@ -136,6 +136,24 @@ async fn failures_of_all_endpoints_have_their_own_statuses() {
     assert_eq!(get_once(silent, "h", "/").await.status(), 504);
     assert_eq!(rig.metric("proxy_upstream_connect_timeouts_total"), 1);
     assert_eq!(rig.metric("proxy_upstream_protocol_errors_total"), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_the_client_breaks_off_is_not_the_endpoints_fault() {
+    let pod = Pod::echo("a").await;
+    let address = address();
+    let rig = Rig::start(plain(address, &[pod.address])).await;
+
+    let mut client = TcpStream::connect(address).await.expect("a connection");
+    let start = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
+    client.write_all(start).await.expect("the start");
+    eventually("the request is at the pod", || pod.requests() == 1).await;
+    drop(client);
+
+    let counted = r#"proxy_requests_total{gateway="default/gateway",listener="http",method="POST",code="4xx"}"#;
+    eventually("the request is counted", || rig.metric(counted) == 1).await;
+    assert_eq!(rig.metric("proxy_upstream_protocol_errors_total"), 0);
+    assert_eq!(get_once(address, "h", "/").await.status(), 200);
 }
 
 /// An address that refuses connections.

@@ -29,12 +29,16 @@ fn answered(scene: &Scene) -> anyhow::Result<String> {
         "an interface has {}",
         scene.vip
     );
+    let answers = || scene.sanmon.packets(namespace, "arp_answered");
+    let before = answers()?;
     let asked = Instant::now();
     let mac = scene.client.who_has(&scene.wire, scene.vip, SOON)?;
     let took = asked.elapsed();
     ensure!(mac == scene.node.mac, "{} answered", text(mac));
+    let counted = answers()? - before;
+    ensure!(counted > 0, "no answer was counted by gate 1");
     Ok(format!(
-        "{} is at {}, after {}; by the XDP program on {NIC} of node-1, no interface has the address",
+        "{} is at {}, after {}; counted by the native XDP program on {NIC} of node-1 (arp_answered +{counted}); no interface has the address",
         scene.vip,
         text(mac),
         seconds(took)
@@ -48,10 +52,13 @@ fn silent(scene: &Scene) -> anyhow::Result<String> {
     } else {
         last
     };
+    let guarded = || scene.sanmon.packets(&scene.node.namespace, "arp_guarded");
+    let before = guarded()?;
     let answer = scene.client.who_has(&scene.wire, free, SILENCE);
     ensure!(answer.is_err(), "somebody answers for {free}");
+    let counted = guarded()? - before;
     Ok(format!(
-        "nobody says that it has {free}, for {}",
+        "nobody says that it has {free}, for {}; the question was kept from the kernel (arp_guarded +{counted})",
         seconds(SILENCE)
     ))
 }
@@ -69,7 +76,7 @@ fn told(scene: &Scene) -> anyhow::Result<String> {
         "{requests} requests, {replies} replies"
     );
     Ok(format!(
-        "{requests} gratuitous requests and {replies} replies on the client's wire so far"
+        "{requests} gratuitous requests, {replies} replies so far; on the client's wire"
     ))
 }
 

@@ -44,7 +44,7 @@ fn by_path(door: &Door<'_>) -> anyhow::Result<String> {
         api.pod
     );
     Ok(format!(
-        "http://{SHORTENER}/ → {}; http://{SHORTENER}/api/links → {}",
+        "/ → {}, /api/links → {}; http://{SHORTENER}",
         page.pod, api.pod
     ))
 }
@@ -66,7 +66,7 @@ fn by_header(door: &Door<'_>) -> anyhow::Result<String> {
     let other = door.get(Get::new(VERSIONS, "/").header("X-Version", "v2"))?;
     ensure!(other.pod == "api-v2", "{VERSIONS} went to {}", other.pod);
     Ok(format!(
-        "X-API-Version: v2 → {}, X-Gateway added, X-Debug removed; {VERSIONS}, X-Version: v2 → {}",
+        "X-API-Version: v2 → {}; on its way X-Gateway was added and X-Debug removed; {VERSIONS}, X-Version: v2 → {}",
         seen.pod, other.pod
     ))
 }
@@ -90,7 +90,7 @@ fn client_address(door: &Door<'_>) -> anyhow::Result<String> {
     }
     let proto = seen.header("x-forwarded-proto").unwrap_or_default();
     Ok(format!(
-        "X-Forwarded-For: {address}, X-Real-IP: {address}, X-Forwarded-Proto: {proto}"
+        "X-Forwarded-For: {address}; X-Real-IP: {address}, X-Forwarded-Proto: {proto}"
     ))
 }
 
@@ -103,7 +103,7 @@ fn https(door: &Door<'_>) -> anyhow::Result<String> {
     let proto = seen.header("x-forwarded-proto");
     ensure!(proto == Some("https"), "X-Forwarded-Proto: {proto:?}");
     Ok(format!(
-        "https://{SHORTENER}/api/links → {}, certificate verified",
+        "/api/links → {}, certificate verified; https://{SHORTENER}",
         seen.pod
     ))
 }
@@ -156,9 +156,9 @@ fn edited(door: &Door<'_>) -> anyhow::Result<String> {
     );
     let took = change.last_old.saturating_duration_since(saved);
     Ok(format!(
-        "{} 90/10 → 0/100, in force {} after it was saved; {} requests meanwhile, 0 failed",
-        example::CANARY,
+        "in force {} after it was saved, no request failed; {}: weights 90/10 → 0/100; {} requests meanwhile",
         seconds(took),
+        example::CANARY,
         change.requests
     ))
 }

@@ -30,8 +30,8 @@ fn tcp(scene: &Scene) -> anyhow::Result<String> {
             talk.local
         );
         Ok(format!(
-            "{to} → {}, which saw {}; that is the client's own socket",
-            talk.pod, talk.seen
+            "the pod saw {}, the client's socket; {to} → {}",
+            talk.seen, talk.pod
         ))
     })
 }
@@ -51,7 +51,7 @@ fn udp(scene: &Scene) -> anyhow::Result<String> {
             "the pod saw {seen}, not {expected}"
         );
         Ok(format!(
-            "{to} → {pod}: A {}, TXT \"{}\"",
+            "the pod saw {seen}, the client's socket; {to} → {pod}: A {}, TXT \"{}\"",
             answer.address, answer.text
         ))
     })
@@ -74,7 +74,7 @@ fn closed(scene: &Scene) -> anyhow::Result<String> {
             "{vip}: {kind:?}"
         );
         Ok(format!(
-            "{vip} is refused, while a server on 0.0.0.0:22 of the node answers at {node}"
+            "{vip} is refused; a server on 0.0.0.0:22 of the node does answer at {node}"
         ))
     });
     drop(host);

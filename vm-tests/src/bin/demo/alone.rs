@@ -10,21 +10,30 @@ use gateway_vm_tests::sanmon::{self, Options};
 use gateway_vm_tests::{Host, Namespace, Sanmon};
 use nix::sys::signal::Signal;
 
-use crate::Ending;
 use crate::act_proxy;
 use crate::door::Door;
 use crate::example::{self, PODS};
 use crate::interrupt::Cleanup;
 use crate::stage::Stage;
+use crate::{Ending, Obstacle};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Plays gate 3 with ordinary sockets.
-pub(crate) fn play(stage: &mut Stage, cleanup: &Cleanup, ending: Ending) -> anyhow::Result<()> {
-    stage.say(
-        "Sanmon without root: gate 3 (terminate) alone, on loopback. Gates 1 and 2 need root:",
-    );
-    stage.say("run `sudo -E cargo xtask demo` to see all three on a LAN of network namespaces.");
+pub(crate) fn play(
+    stage: &mut Stage,
+    cleanup: &Cleanup,
+    ending: Ending,
+    obstacle: Obstacle,
+) -> anyhow::Result<()> {
+    stage.say(&match obstacle {
+        Obstacle::NoRoot => "Sanmon without root: gate 3 (terminate) alone, on loopback. Gates 1 and 2 need root:\n\
+            as root, `cargo xtask demo` shows all three on a LAN of network namespaces."
+            .to_owned(),
+        Obstacle::NoNamespaces(error) => format!(
+            "Sanmon where namespaces are refused: gate 3 (terminate) alone, on loopback ({error:#})."
+        ),
+    });
     stage.chapter("Scene");
     let here = Namespace::current("loopback")?;
     let ports = free_ports()?;
@@ -120,6 +129,9 @@ fn free_ports() -> anyhow::Result<Ports> {
 
 /// Moves listeners to ports that need no root, and pods to loopback.
 fn rewrite(folder: &Folder, ports: &Ports) -> anyhow::Result<String> {
+    // Without a pool gates 1 and 2 stay off, whoever runs this: nothing but loopback is touched.
+    let pool = "  addressPools:\n  - name: lan\n    addresses: [\"192.168.2.200-192.168.2.250\"]\n";
+    example::edit(folder, example::CONFIG, &[(pool, "  addressPools: []\n")])?;
     example::edit(folder, example::PODS_FILE, &[("10.244.1.", "127.244.1.")])?;
     let to = |port: u16| format!("port: {port}\n");
     let moved = [

@@ -17,7 +17,7 @@ mod stage;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use gateway_vm_tests::sanmon;
+use gateway_vm_tests::{Namespace, sanmon};
 
 use crate::interrupt::Cleanup;
 use crate::stage::Stage;
@@ -29,6 +29,15 @@ enum Ending {
     Remove,
     /// It stays up until Ctrl-C.
     Keep,
+}
+
+/// Why only gate 3 can be shown.
+#[derive(Debug)]
+enum Obstacle {
+    /// The user may not make namespaces.
+    NoRoot,
+    /// Root may not either: a container.
+    NoNamespaces(anyhow::Error),
 }
 
 fn main() -> ExitCode {
@@ -59,9 +68,11 @@ fn run(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<()> {
             binary.display()
         );
     }
-    if nix::unistd::geteuid().is_root() {
-        play::play(stage, cleanup, ending)
-    } else {
-        alone::play(stage, cleanup, ending)
+    if !nix::unistd::geteuid().is_root() {
+        return alone::play(stage, cleanup, ending, Obstacle::NoRoot);
+    }
+    match Namespace::new("trial") {
+        Ok(_trial) => play::play(stage, cleanup, ending),
+        Err(error) => alone::play(stage, cleanup, ending, Obstacle::NoNamespaces(error)),
     }
 }

@@ -1,6 +1,7 @@
 //! The LAN with `sanmon` in the middle of it: how it is built, how to look around in it, how it ends.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use gateway_vm_tests::bed::PATIENCE;
@@ -113,7 +114,8 @@ impl Scene {
             stage.say(&format!("  {:10} {}", namespace.name(), enter(namespace)));
         }
         let (client, node) = (enter(&self.client.namespace), enter(&self.node.namespace));
-        let (vip, root) = (self.vip, self.options.bpf_root.display());
+        let (vip, maps) = (self.vip, self.maps());
+        let maps = maps.display();
         let sanmon = sanmon::binary();
         let sanmon = sanmon.display();
         stage.say("\nFor example:\n");
@@ -125,14 +127,25 @@ impl Scene {
             ),
             format!("{node} {sanmon} get vips"),
             format!("{node} bpftool net show"),
-            format!("{node} sh -c 'find {root} -type f'"),
-            format!(
-                "{node} sh -c 'for map in $(find {root} -path \"*map*\" -type f); do echo $map; bpftool map dump pinned $map; done'"
-            ),
+            format!("{node} bpftool map dump pinned {maps}/ANSWERS"),
+            format!("{node} bpftool map dump pinned {maps}/SERVICES"),
+            format!("{node} bpftool map dump pinned {maps}/FLOWS"),
             format!("edit {}/*.yaml", self.folder.path().display()),
         ] {
             stage.say(&format!("  {line}"));
         }
+    }
+
+    /// Where the maps are pinned, as the node sees it: below the version of their layout.
+    fn maps(&self) -> PathBuf {
+        let root = self.options.bpf_root.clone();
+        let versions = root.clone();
+        let version = self.node.namespace.run(move || async move {
+            let mut entries = std::fs::read_dir(versions)?;
+            let first = entries.next().context("nothing is pinned")??;
+            Ok(first.path())
+        });
+        version.unwrap_or(root).join("maps")
     }
 
     /// Ends `sanmon` as Ctrl-C in its terminal would, and looks at what is left.
@@ -142,8 +155,8 @@ impl Scene {
             let status = self.sanmon.wait(PATIENCE)?;
             cleanup.process_ended();
             anyhow::ensure!(status.success(), "sanmon ended with {status}: {}", self.sanmon.log());
-            let left = Trace::of(&self.node, &self.options.bpf_root)?;
-            self.untouched.expect(&left).context("something is left on the node")?;
+            self.untouched
+                .expect_on(&self.node, &self.options.bpf_root).context("something is left on the node")?;
             Ok("no program on eth0, no pin, no route, no rule; the namespaces end with this process".into())
         });
     }

@@ -134,7 +134,7 @@ impl Stage {
                 verdict,
                 took,
             } = shown;
-            let evidence = evidence.split(';').next().unwrap_or_default();
+            let evidence = cut(evidence);
             self.say(&format!(
                 " {} {chapter:chapters$}  {claim:CLAIM_WIDTH$} {:>6}  {evidence}",
                 self.mark(*verdict),
@@ -183,6 +183,17 @@ impl Stage {
             Style::Plain => text.to_owned(),
         }
     }
+}
+
+/// The first part of an evidence, short enough for a row of the table.
+fn cut(evidence: &str) -> String {
+    const WIDTH: usize = 56;
+    let first = evidence.split(['\n', ';']).next().unwrap_or_default();
+    if first.chars().count() <= WIDTH {
+        return first.to_owned();
+    }
+    let short: String = first.chars().take(WIDTH - 1).collect();
+    format!("{short}…")
 }
 
 /// A duration as people read it.

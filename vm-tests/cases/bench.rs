@@ -1,0 +1,262 @@
+//! What packet cases run on: a datapath of their own with one configuration, and the check of verdict, bytes and
+//! counter.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use gateway_ir::{
+    Interface, ListenerId, Mac, NodeName, ObjectName, Pool, Protocol, Service, ServiceTarget,
+    Snapshot, Vip, WeightedEndpoint,
+};
+use gateway_l4::{Counter, Datapath, Program, Settings, Verdict};
+
+/// The node.
+pub(crate) const NODE: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The client.
+pub(crate) const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
+/// A third machine.
+pub(crate) const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 3];
+pub(crate) const BROADCAST: [u8; 6] = [0xff; 6];
+pub(crate) const ANNOUNCED: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+/// The client's address.
+pub(crate) const C: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 7);
+/// An announced VIP that this node answers for.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 200);
+/// An announced VIP whose permission to answer has expired.
+pub(crate) const EXPIRED: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 201);
+/// A second VIP with the same endpoint behind port 80.
+pub(crate) const TWIN: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 202);
+/// An address of the pool that nobody uses.
+pub(crate) const FREE: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 210);
+/// An address outside of the pool.
+pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 5);
+/// The one endpoint of VIP:80/TCP (port 8080) and VIP:53/UDP (port 5353).
+pub(crate) const POD: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 4);
+
+/// Loopback: where trial runs come in.
+const LOOPBACK: u32 = 1;
+
+/// A loaded datapath that is attached to nothing.
+pub(crate) struct Bench {
+    pub(crate) datapath: Option<Datapath>,
+}
+
+impl Bench {
+    /// Opens one with the configuration that the cases are written for.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let root =
+            std::env::temp_dir().join(format!("sanmon-case-{}-{number}", std::process::id()));
+        let settings = Settings {
+            bpf_root: root,
+            node: NodeName("here".to_owned()),
+        };
+        let mut datapath = Datapath::open(&settings).expect("the datapath opens as root");
+        datapath
+            .introduce(&Interface {
+                name: "lo".to_owned(),
+                index: LOOPBACK,
+                mac: Mac(NODE),
+                addresses: Vec::new(),
+            })
+            .expect("the port is known");
+        for (address, until) in [(VIP, Duration::MAX), (EXPIRED, Duration::from_nanos(1))] {
+            datapath
+                .answer(address.into(), LOOPBACK, Mac(ANNOUNCED), until)
+                .expect("an answer");
+        }
+        let mut bench = Self {
+            datapath: Some(datapath),
+        };
+        bench.apply(&snapshot());
+        bench
+    }
+
+    pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
+        let datapath = self.datapath.as_mut().expect("open until dropped");
+        datapath.apply(snapshot).expect("the snapshot fits");
+    }
+
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
+        self.counters().packets(counter)
+    }
+
+    pub(crate) fn counters(&self) -> gateway_l4::Counters {
+        let datapath = self.datapath.as_ref().expect("open until dropped");
+        datapath.counters().expect("counters")
+    }
+
+    /// Runs one packet and gives verdict and packet.
+    pub(crate) fn run(&self, program: Program, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        let datapath = self.datapath.as_ref().expect("open until dropped");
+        let trial = datapath.try_packet(program, frame, 1).expect("a trial run");
+        let verdict = match (program, trial.returned) {
+            (Program::Xdp | Program::Floor, 2) => Verdict::Pass,
+            (Program::Xdp | Program::Floor, 1) => Verdict::Drop,
+            (Program::Xdp | Program::Floor, 3) => Verdict::Reflect,
+            (Program::Ingress | Program::Egress, u32::MAX) => Verdict::Pass,
+            (Program::Ingress | Program::Egress, 2) => Verdict::Drop,
+            (Program::Ingress, 7) => Verdict::Reflect,
+            (program, returned) => panic!("{program:?} returned {returned}"),
+        };
+        (verdict, trial.frame)
+    }
+
+    /// Runs a case and holds verdict, bytes and counters against what it promises.
+    pub(crate) fn check(&self, program: Program, case: &Case) {
+        let before = self.counters();
+
+        let (verdict, frame) = self.run(program, &case.input);
+
+        let what = format!("{program:?}: {}", case.name);
+        let counted: Vec<Counter> = self
+            .counters()
+            .reasons
+            .iter()
+            .zip(&before.reasons)
+            .flat_map(|((counter, after), (_, before))| {
+                vec![*counter; usize::try_from(after - before).expect("few")]
+            })
+            .collect();
+        assert_eq!(counted, [case.counter], "{what}: counted");
+        assert_eq!(verdict, case.counter.verdict(), "{what}: verdict");
+        if let Some(output) = &case.output {
+            assert_eq!(hex(&frame), hex(output), "{what}: bytes");
+        }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(datapath) = self.datapath.take()
+            && let Err(error) = datapath.remove()
+        {
+            eprintln!("the datapath stays behind: {error}");
+        }
+    }
+}
+
+/// A packet with what must happen to it.
+pub(crate) struct Case {
+    name: &'static str,
+    input: Vec<u8>,
+    counter: Counter,
+    output: Option<Vec<u8>>,
+}
+
+/// Starts a case.
+pub(crate) fn case(name: &'static str, input: Vec<u8>) -> Expectation {
+    Expectation { name, input }
+}
+
+/// A case without its promise.
+pub(crate) struct Expectation {
+    name: &'static str,
+    input: Vec<u8>,
+}
+
+impl Expectation {
+    /// The packet is counted so, and leaves as these bytes.
+    pub(crate) fn becomes(self, counter: Counter, output: Vec<u8>) -> Case {
+        Case {
+            name: self.name,
+            input: self.input,
+            counter,
+            output: Some(output),
+        }
+    }
+
+    /// The packet is counted so, and not one bit of it changes.
+    pub(crate) fn stays(self, counter: Counter) -> Case {
+        let output = self.input.clone();
+        self.becomes(counter, output)
+    }
+}
+
+/// Runs cases on both ways in, each on a datapath of its own.
+pub(crate) fn check_both_ways_in(test: &str, cases: &[Case]) {
+    check(test, &[Program::Xdp, Program::Ingress], cases);
+}
+
+/// Runs cases on programs, each on a datapath of its own.
+pub(crate) fn check(test: &str, programs: &[Program], cases: &[Case]) {
+    if gateway_vm_tests::skips(test) {
+        return;
+    }
+    for program in programs {
+        let bench = Bench::new();
+        for case in cases {
+            bench.check(*program, case);
+        }
+    }
+}
+
+/// The configuration that the cases are written for.
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot {
+        vips: [VIP, EXPIRED, TWIN].map(vip).to_vec(),
+        pools: vec![Pool {
+            name: "lan".to_owned(),
+            ranges: ["192.168.2.200-192.168.2.250", "fd00:2::/120"]
+                .map(|range| range.parse().expect("a range"))
+                .to_vec(),
+            interfaces: Vec::new(),
+        }],
+        services: vec![
+            service(VIP, 53, Protocol::Udp, steered(&[(POD, 5353, "here")])),
+            service(VIP, 80, Protocol::Tcp, steered(&[(POD, 8080, "here")])),
+            service(VIP, 81, Protocol::Tcp, steered(&[])),
+            service(VIP, 81, Protocol::Udp, steered(&[])),
+            service(VIP, 82, Protocol::Tcp, steered(&[(POD, 8082, "there")])),
+            service(VIP, 443, Protocol::Tcp, ServiceTarget::Proxy),
+            service(TWIN, 80, Protocol::Tcp, steered(&[(POD, 8080, "here")])),
+        ],
+        ..Snapshot::default()
+    }
+}
+
+pub(crate) fn service(
+    vip: Ipv4Addr,
+    port: u16,
+    protocol: Protocol,
+    target: ServiceTarget,
+) -> Service {
+    Service {
+        vip: IpAddr::V4(vip),
+        port,
+        protocol,
+        listener: ListenerId {
+            gateway: ObjectName::new("default", "gateway"),
+            section: format!("port-{port}"),
+        },
+        target,
+    }
+}
+
+pub(crate) fn steered(endpoints: &[(Ipv4Addr, u16, &str)]) -> ServiceTarget {
+    let endpoint = |(address, port, node): &(Ipv4Addr, u16, &str)| WeightedEndpoint {
+        address: (*address, *port).into(),
+        node: Some(NodeName((*node).to_owned())),
+        weight: 1,
+    };
+    ServiceTarget::Endpoints {
+        endpoints: endpoints.iter().map(endpoint).collect(),
+        refused: 0,
+    }
+}
+
+fn vip(address: Ipv4Addr) -> Vip {
+    Vip {
+        address: IpAddr::V4(address),
+        gateway: ObjectName::new("default", "gateway"),
+        pool: "lan".to_owned(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let byte = |byte: &u8| format!("{byte:02x}");
+    bytes.iter().map(byte).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,70 @@
+//! Packets in, verdicts and bytes out, on the real verifier and the real programs, through BPF_PROG_TEST_RUN.
+//!
+//! The cases are data in `vm-tests/cases`; each runs as native XDP and as tc, and every packet must be counted exactly
+//! once, under the promised reason.
+
+#[path = "../cases/arp.rs"]
+mod arp;
+#[path = "../cases/bench.rs"]
+mod bench;
+#[path = "../cases/refuse.rs"]
+mod refuse;
+#[path = "../cases/steer.rs"]
+mod steer;
+
+use bench::{check, check_both_ways_in};
+use gateway_l4::Program;
+
+#[test]
+fn arp_for_an_owned_address_is_answered_once_per_question() {
+    check_both_ways_in(
+        "arp_for_an_owned_address_is_answered_once_per_question",
+        &arp::owned(),
+    );
+}
+
+#[test]
+fn arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does() {
+    check_both_ways_in(
+        "arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does",
+        &arp::guarded(),
+    );
+}
+
+#[test]
+fn tcp_without_listener_is_reset_as_a_host_would() {
+    check_both_ways_in(
+        "tcp_without_listener_is_reset_as_a_host_would",
+        &refuse::tcp(),
+    );
+}
+
+#[test]
+fn everything_else_without_listener_is_refused() {
+    check_both_ways_in(
+        "everything_else_without_listener_is_refused",
+        &refuse::others(),
+    );
+}
+
+#[test]
+fn malformed_packets_are_counted_and_never_rewritten() {
+    check_both_ways_in(
+        "malformed_packets_are_counted_and_never_rewritten",
+        &refuse::malformed(),
+    );
+}
+
+#[test]
+fn what_is_for_others_passes_unchanged() {
+    check_both_ways_in("what_is_for_others_passes_unchanged", &refuse::foreign());
+}
+
+#[test]
+fn packets_cut_inside_the_first_headers_pass_unchanged() {
+    check(
+        "packets_cut_inside_the_first_headers_pass_unchanged",
+        &[Program::Xdp],
+        &refuse::stumps(),
+    );
+}
