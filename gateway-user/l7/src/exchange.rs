@@ -35,7 +35,7 @@ pub(crate) fn admit<'p, 'r>(
 ) -> Result<Admitted<'p, 'r>, Refusal> {
     let target = Target::read(parts, settings)?;
     let listener = port.listener(&target.host).ok_or(Refusal::NoRoute)?;
-    if port.protocol == PortProtocol::Https {
+    if port.protocol == PortProtocol::Tls {
         // Client certificates and the like belong to the listener of the handshake (GEP-3567), so no other may answer.
         let of_handshake = port.listener_by_sni(client.server_name.as_deref());
         if of_handshake.is_none_or(|other| other.index != listener.index) {

@@ -71,7 +71,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
             };
             serve_http(connection, stream, &settings).await;
         }
-        PortProtocol::Https => {
+        PortProtocol::Tls => {
             tracker.handshake_started();
             let handshake = handshake(&worker, stream, local);
             let Some(Some((stream, server_name))) = unless_killed(&tracker, handshake).await else {

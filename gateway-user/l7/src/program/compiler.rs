@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway_ir::{HostProgram, HttpPort, ListenerFailure, PortProtocol, Snapshot};
+use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Routing, Snapshot};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
@@ -72,21 +72,23 @@ impl Pass<'_> {
         for listener in &port.listeners {
             let index = self.program.listeners.len();
             self.program.listeners.push(listener.id.clone());
-            let hosts: Vec<_> = listener
-                .hosts
-                .iter()
-                .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
-                .collect();
-            let tls = match port.protocol {
-                PortProtocol::Http => None,
-                PortProtocol::Https => self.compiler.tls.config(listener).map_or_else(
-                    |failure| {
-                        self.failures.push(failure);
-                        None
-                    },
-                    Some,
-                ),
+            let hosts: Vec<_> = match &listener.routing {
+                Routing::Http(hosts) => hosts
+                    .iter()
+                    .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
+                    .collect(),
+                Routing::Stream(_) => {
+                    self.failures.push(ListenerFailure {
+                        listener: listener.id.clone(),
+                        message: "TLS streams are not served".to_owned(),
+                    });
+                    continue;
+                }
             };
+            let tls = listener.tls.as_ref().and_then(|tls| {
+                let config = self.compiler.tls.config(&listener.id, tls);
+                config.map_err(|failure| self.failures.push(failure)).ok()
+            });
             let compiled = Listener {
                 id: listener.id.clone(),
                 index,

@@ -22,14 +22,26 @@ pub(crate) struct Rule {
 
 impl Rule {
     pub(super) fn new(rule: &gateway_ir::Rule) -> Self {
-        let edits = rule.filters.iter().map(|filter| match filter {
-            Filter::RequestHeaderModifier(edits) => without_framing(edits),
-        });
+        let mut edits = Vec::new();
+        let mut unserved = false;
+        for filter in &rule.filters {
+            match filter {
+                Filter::RequestHeaderModifier(modifier) => edits.push(without_framing(modifier)),
+                Filter::ResponseHeaderModifier(_)
+                | Filter::RequestRedirect(_)
+                | Filter::UrlRewrite(_)
+                | Filter::RequestMirror(_)
+                | Filter::Cors(_) => unserved = true,
+            }
+        }
         let mut weight_sum = 0;
         let mut targets = Vec::new();
         for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
             weight_sum += u64::from(backend.weight);
             let target = match &backend.target {
+                Target::Backend(_) if unserved || !backend.filters.is_empty() => {
+                    Err(Refusal::NoBackend)
+                }
                 Target::Backend(backend) => Ok(Arc::clone(backend)),
                 Target::Invalid(_) => Err(Refusal::NoBackend),
             };
@@ -37,7 +49,7 @@ impl Rule {
         }
         Self {
             id: rule.id.clone(),
-            edits: edits.collect(),
+            edits,
             targets,
             weight_sum,
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_ir::{Certificate, HostPattern, Listener, ListenerFailure};
+use gateway_ir::{Certificate, HostPattern, ListenerFailure, ListenerId, ListenerTls};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
@@ -34,14 +34,15 @@ impl TlsCompiler {
     /// The settings of an HTTPS listener.
     pub(super) fn config(
         &mut self,
-        listener: &Listener,
+        listener: &ListenerId,
+        tls: &ListenerTls,
     ) -> Result<Arc<ServerConfig>, ListenerFailure> {
         let failure = |message| ListenerFailure {
-            listener: listener.id.clone(),
+            listener: listener.clone(),
             message,
         };
         let mut choices = Vec::new();
-        for certificate in &listener.certificates {
+        for certificate in &tls.certificates {
             let key = self.key(certificate).map_err(|error| {
                 failure(format!(
                     "the certificate of Secret {} cannot be used ({error}): replace it",

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Backend, BackendName, Certificate, Endpoint, EndpointSet, Entry, Filter, HeaderEdits,
-    HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener, ListenerId, Match,
-    ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey, RouteName, Rule, RuleId, Snapshot,
-    Target, ValueMatch, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Certificate, Endpoint, EndpointSet, Entry, Filter,
+    HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener,
+    ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey,
+    RouteKind, RouteName, Routing, Rule, RuleId, Snapshot, Target, Timeouts, ValueMatch,
+    WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -54,8 +55,8 @@ pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
             section: section.to_owned(),
         },
         hostname: pattern(hostname),
-        certificates: Vec::new(),
-        hosts: BTreeMap::new(),
+        tls: None,
+        routing: Routing::Http(BTreeMap::new()),
     })
 }
 
@@ -69,12 +70,19 @@ impl ListenerBuilder {
             .map(|(index, rule)| rule.entry(index))
             .collect();
         let program = Arc::new(HostProgram::new(entries));
-        self.0.hosts.insert(pattern(hostname), program);
+        match &mut self.0.routing {
+            Routing::Http(hosts) => hosts.insert(pattern(hostname), program),
+            Routing::Stream(_) => panic!("a listener for requests"),
+        };
         self
     }
 
     pub(crate) fn certificate(mut self, certificate: &Arc<Certificate>) -> Self {
-        self.0.certificates.push(Arc::clone(certificate));
+        let tls = self.0.tls.get_or_insert_with(|| ListenerTls {
+            certificates: Vec::new(),
+            clients: None,
+        });
+        tls.certificates.push(Arc::clone(certificate));
         self
     }
 
@@ -130,10 +138,13 @@ impl RuleBuilder {
             endpoints: Arc::new(EndpointSet {
                 endpoints: endpoints.collect(),
             }),
+            protocol: BackendProtocol::Http,
+            tls: None,
         };
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Backend(Arc::new(backend)),
+            filters: Vec::new(),
         });
         self
     }
@@ -142,6 +153,7 @@ impl RuleBuilder {
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Invalid(InvalidBackend::NotFound),
+            filters: Vec::new(),
         });
         self
     }
@@ -163,6 +175,10 @@ impl RuleBuilder {
                 id,
                 filters: self.filters,
                 backends: self.backends,
+                kind: RouteKind::Http,
+                timeouts: Timeouts::default(),
+                retry: None,
+                persistence: None,
             }),
         }
     }
