@@ -37,6 +37,14 @@ impl ResponseBody {
         }
     }
 
+    /// Nothing.
+    pub(crate) fn empty(in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Text(None),
+            _in_flight: Some(in_flight),
+        }
+    }
+
     /// No body: what follows on the connection is not HTTP.
     pub(crate) fn switched() -> Self {
         Self {

@@ -19,8 +19,8 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Routes, View};
-pub(crate) use rule::Rule;
+pub(crate) use routes::{Found, Routes, View};
+pub(crate) use rule::{Rule, Share};
 
 use host_index::HostIndex;
 
@@ -83,7 +83,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// The rule for a request. What the routes of a more specific host do not match falls through to the less specific.
-    pub(crate) fn find(&self, host: &str, view: &View<'_>) -> Option<&Rule> {
+    pub(crate) fn find<'s>(&'s self, host: &str, view: &View<'_>) -> Option<Found<'s>> {
         self.hosts
             .covering(host)
             .find_map(|routes| routes.find(view))

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use gateway_ir::{PortProtocol, ProxySettings};
+use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -60,6 +60,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         PortProtocol::Http => {
             let client = Client {
                 server_name: None,
+                scheme: Scheme::Http,
+                port: local.port(),
                 forwarded: Forwarded::new(peer.ip(), "http"),
             };
             let connection = Connection {
@@ -81,6 +83,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
             tracker.handshake_finished();
             let client = Client {
                 server_name,
+                scheme: Scheme::Https,
+                port: local.port(),
                 forwarded: Forwarded::new(peer.ip(), "https"),
             };
             let connection = Connection {

@@ -11,7 +11,7 @@ use tracing::{debug, trace};
 
 use crate::body::ResponseBody;
 use crate::connection::Connection;
-use crate::exchange::{self, Payload};
+use crate::exchange::{self, Payload, Plan, Reply};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
@@ -30,8 +30,15 @@ pub(crate) async fn answer(
         connection.tracker.is_multiplexed();
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
-    Ok(match forward(&mut in_flight, request).await {
-        Ok((answer, client)) => relay(answer, client, in_flight),
+    Ok(match respond(&mut in_flight, request).await {
+        Ok(Outcome::Relay(answer, client)) => relay(*answer, client, in_flight),
+        Ok(Outcome::Reply(reply)) => {
+            in_flight.status = reply.status;
+            let mut response = Response::new(ResponseBody::empty(in_flight));
+            *response.status_mut() = reply.status;
+            *response.headers_mut() = reply.headers;
+            response
+        }
         Err(refusal) => {
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
@@ -43,10 +50,16 @@ pub(crate) async fn answer(
 /// The client's side of an upgrade, if it asked for one.
 type Upgrade = Option<OnUpgrade>;
 
-async fn forward(
+/// What became of a request.
+enum Outcome {
+    Reply(Reply),
+    Relay(Box<Answer>, Upgrade),
+}
+
+async fn respond(
     in_flight: &mut InFlight,
     mut request: Request<Incoming>,
-) -> Result<(Answer, Upgrade), Refusal> {
+) -> Result<Outcome, Refusal> {
     let connection = Rc::clone(&in_flight.connection);
     let worker = &connection.worker;
     let state = worker.state();
@@ -67,15 +80,18 @@ async fn forward(
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
-    let (rule, uri) = admitted.route()?;
-    let backend = rule.draw(&worker.random)?;
+    let plan = match admitted.plan(&connection.client, &worker.random)? {
+        Plan::Answer(reply) => return Ok(Outcome::Reply(reply)),
+        Plan::Forward(plan) => plan,
+    };
+    let backend = plan.share.backend.as_ref().map_err(|refusal| *refusal)?;
     let body = RequestBody::new(incoming);
     let payload = match &body {
         RequestBody::Empty => Payload::Absent,
         RequestBody::Streamed(_) => Payload::Present,
     };
     let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
-    exchange::rewrite(&mut parts, uri, rule, &connection.client, payload);
+    plan.edit_request(&mut parts, &connection.client, payload);
     if upgrade.is_some() {
         exchange::announce_websocket(&mut parts.headers);
     }
@@ -89,15 +105,23 @@ async fn forward(
             None => Purpose::Requests,
         },
     };
-    let answer = upstream.send(backend, parts, body).await.inspect_err(|refusal| {
-        debug!(?refusal, rule = %rule.id, backend = %backend.name, "no answer from the backend");
+    let answer = upstream.send(backend, parts, body).await;
+    let mut answer = answer.inspect_err(|refusal| {
+        let (rule, backend) = (&plan.rule.id, &backend.name);
+        debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
     let switched = answer.0.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched && upgrade.is_none() {
         // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
         return Err(Refusal::UpstreamProtocol);
     }
-    Ok((answer, upgrade.filter(|_| switched)))
+    let headers = answer.0.headers_mut();
+    strip_hop_by_hop(headers);
+    plan.edit_response(headers);
+    Ok(Outcome::Relay(
+        Box::new(answer),
+        upgrade.filter(|_| switched),
+    ))
 }
 
 /// Makes the client's response out of the endpoint's.
@@ -107,7 +131,6 @@ fn relay(
     mut in_flight: InFlight,
 ) -> Response<ResponseBody> {
     in_flight.status = response.status();
-    strip_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     if let Some(client) = upgrade {
         exchange::announce_websocket(response.headers_mut());

@@ -41,6 +41,14 @@ struct Candidate {
     rule: Arc<Rule>,
 }
 
+/// The rule of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'p> {
+    pub(crate) rule: &'p Rule,
+    /// How many bytes of the path the match's prefix takes; 0 for other kinds of matches.
+    pub(crate) prefix: usize,
+}
+
 impl Routes {
     pub(super) fn new(program: &HostProgram) -> Self {
         let mut routes = Self {
@@ -93,24 +101,29 @@ impl Routes {
         self.endpoint_sets.iter()
     }
 
-    /// The rule of the entry that is first in precedence among those that match.
-    pub(crate) fn find(&self, view: &View<'_>) -> Option<&Rule> {
+    /// The entry that is first in precedence among those that match.
+    pub(crate) fn find<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
+        let whole = |rule| Found { rule, prefix: 0 };
         self.exact
             .get(view.path)
             .and_then(|candidates| first(candidates, view))
+            .map(whole)
             .or_else(|| self.by_prefix(view))
-            .or_else(|| self.by_regex(view))
+            .or_else(|| self.by_regex(view).map(whole))
     }
 
-    fn by_prefix(&self, view: &View<'_>) -> Option<&Rule> {
-        self.prefix_lengths
-            .iter()
-            .filter_map(|length| elements(view.path, *length))
-            .filter_map(|prefix| self.prefix.get(prefix))
-            .find_map(|candidates| first(candidates, view))
+    fn by_prefix<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
+        self.prefix_lengths.iter().find_map(|length| {
+            let candidates = self.prefix.get(elements(view.path, *length)?)?;
+            let rule = first(candidates, view)?;
+            Some(Found {
+                rule,
+                prefix: *length,
+            })
+        })
     }
 
-    fn by_regex(&self, view: &View<'_>) -> Option<&Rule> {
+    fn by_regex<'s>(&'s self, view: &View<'_>) -> Option<&'s Rule> {
         let (_, candidate) = self
             .regex
             .iter()

@@ -120,8 +120,20 @@ impl RuleBuilder {
         self
     }
 
-    pub(crate) fn edit(mut self, edits: HeaderEdits) -> Self {
-        self.filters.push(Filter::RequestHeaderModifier(edits));
+    pub(crate) fn edit(self, edits: HeaderEdits) -> Self {
+        self.filter(Filter::RequestHeaderModifier(edits))
+    }
+
+    /// A filter of the rule.
+    pub(crate) fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
+        self
+    }
+
+    /// A filter of the last backendRef.
+    pub(crate) fn backend_filter(mut self, filter: Filter) -> Self {
+        let last = self.backends.last_mut().expect("a backend");
+        last.filters.push(filter);
         self
     }
 

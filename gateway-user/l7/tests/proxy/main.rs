@@ -5,6 +5,7 @@ mod config;
 mod pods;
 mod rig;
 
+mod filters;
 mod forwarding;
 mod lifecycle;
 mod publishing;

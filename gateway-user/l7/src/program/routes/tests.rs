@@ -144,7 +144,8 @@ fn weights_are_shares_and_zero_is_none() {
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
     for _ in 0..10_000 {
-        let backend = rule.draw(&random).expect("valid");
+        let share = rule.draw(&random).expect("a share");
+        let backend = share.backend.as_ref().expect("valid");
         drawn[usize::from(backend.name.port)] += 1;
     }
     assert!((8_800..9_200).contains(&drawn[1]), "{drawn:?}");
@@ -256,7 +257,9 @@ fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
         headers: request.headers(),
         query: Query::new(request.uri().query()),
     };
-    Routes::new(program).find(&view).map(|rule| rule.id.index)
+    Routes::new(program)
+        .find(&view)
+        .map(|found| found.rule.id.index)
 }
 
 fn program(matches: &[Match]) -> HostProgram {
