@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use crate::filter::{Place, Verdict};
 use crate::headers::{Forwarded, strip_hop_by_hop, tokens};
-use crate::program::{Found, Listener, Port, Query, Rule, Share, View};
+use crate::program::{Found, Listener, Mirror, Port, Query, Rule, Share, View};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::request::Target;
@@ -175,6 +175,11 @@ impl Forward<'_> {
                 HeaderValue::from_static("chunked"),
             );
         }
+    }
+
+    /// Where copies of the request go, as it goes to its endpoint.
+    pub(crate) fn mirrors(&self) -> impl Iterator<Item = &Mirror> {
+        self.rule.mirrors.iter().chain(&self.share.mirrors)
     }
 
     /// Makes the head for the client out of the endpoint's: the backendRef's filters are the inner ones.

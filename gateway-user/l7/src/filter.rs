@@ -33,6 +33,7 @@ impl Filters {
                 Filter::RequestRedirect(redirect) => compiled.redirect = Some(redirect.clone()),
                 Filter::UrlRewrite(rewrite) => compiled.rewrite = rewrite.clone(),
                 Filter::Cors(cors) => compiled.cors = Some(CorsPolicy::new(cors)),
+                // Belongs to the rule, which knows where copies go.
                 Filter::RequestMirror(_) => {}
             }
         }

@@ -20,6 +20,7 @@ mod filter;
 mod headers;
 mod in_flight;
 mod metrics;
+mod mirror;
 mod program;
 mod proxy;
 mod random;

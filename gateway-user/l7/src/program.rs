@@ -20,8 +20,9 @@ use rustls::ServerConfig;
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
 pub(crate) use routes::{Found, Routes, View};
-pub(crate) use rule::{Rule, Share};
+pub(crate) use rule::{Mirror, Rule, Share};
 
+use crate::upstream::EndpointKey;
 use host_index::HostIndex;
 
 /// Everything that is served.
@@ -34,7 +35,7 @@ pub(crate) struct Program {
     /// The listeners by [`Listener::index`].
     pub(crate) listeners: Vec<ListenerId>,
     /// All endpoints that may get requests.
-    pub(crate) endpoints: HashSet<SocketAddr>,
+    pub(crate) endpoints: HashSet<EndpointKey>,
 }
 
 impl Program {

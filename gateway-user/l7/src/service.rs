@@ -15,10 +15,11 @@ use crate::exchange::{self, Payload, Plan, Reply};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
-use crate::refusal::Refusal;
+use crate::mirror;
+use crate::refusal::{GrpcStatus, Refusal};
 use crate::request::FRAMED_TWICE;
 use crate::tunnel;
-use crate::upstream::{Answer, Purpose, RequestBody, Upstream};
+use crate::upstream::{Answer, Policy, Purpose, RequestBody, Upstream};
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -30,6 +31,7 @@ pub(crate) async fn answer(
         connection.tracker.is_multiplexed();
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
+    let dialect = Dialect::of(&request);
     Ok(match respond(&mut in_flight, request).await {
         Ok(Outcome::Relay(answer, client)) => relay(*answer, client, in_flight),
         Ok(Outcome::Reply(reply)) => {
@@ -42,7 +44,10 @@ pub(crate) async fn answer(
         Err(refusal) => {
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
-            refuse(refusal, version, in_flight)
+            match (dialect, refusal.grpc_status()) {
+                (Dialect::Grpc, Some(status)) => refuse_grpc(refusal, status, in_flight),
+                (Dialect::Grpc, None) | (Dialect::Http, _) => refuse(refusal, version, in_flight),
+            }
         }
     })
 }
@@ -84,38 +89,51 @@ async fn respond(
         Plan::Answer(reply) => return Ok(Outcome::Reply(reply)),
         Plan::Forward(plan) => plan,
     };
-    let backend = plan.share.backend.as_ref().map_err(|refusal| *refusal)?;
-    let body = RequestBody::new(incoming);
+    let destination = plan.share.destination.as_ref();
+    let destination = destination.map_err(|refusal| *refusal)?;
+    let mut body = RequestBody::new(incoming);
     let payload = match &body {
         RequestBody::Empty => Payload::Absent,
-        RequestBody::Streamed(_) => Payload::Present,
+        RequestBody::Streamed(_) | RequestBody::Kept(_) | RequestBody::Copied(_) => {
+            Payload::Present
+        }
     };
     let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
     plan.edit_request(&mut parts, &connection.client, payload);
-    if upgrade.is_some() {
+    if upgrade.is_none() {
+        mirror::copy_to(plan.mirrors(), worker, &state, &parts, &mut body);
+    } else {
         exchange::announce_websocket(&mut parts.headers);
     }
     let upstream = Upstream {
-        endpoints: &worker.endpoints,
-        random: &worker.random,
-        cells: &worker.cells,
+        worker,
         settings,
         purpose: match upgrade {
             Some(_) => Purpose::Upgrade,
             None => Purpose::Requests,
         },
+        policy: Policy {
+            retry: plan.rule.retry.as_ref(),
+            timeouts: plan.rule.timeouts,
+            deadline: plan
+                .rule
+                .timeouts
+                .request
+                .map(|limit| in_flight.started() + limit),
+            pinned: None,
+        },
     };
-    let answer = upstream.send(backend, parts, body).await;
+    let answer = upstream.send(destination, parts, body).await;
     let mut answer = answer.inspect_err(|refusal| {
-        let (rule, backend) = (&plan.rule.id, &backend.name);
+        let (rule, backend) = (&plan.rule.id, &destination.backend.name);
         debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
-    let switched = answer.0.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let switched = answer.response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched && upgrade.is_none() {
         // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
         return Err(Refusal::UpstreamProtocol);
     }
-    let headers = answer.0.headers_mut();
+    let headers = answer.response.headers_mut();
     strip_hop_by_hop(headers);
     plan.edit_response(headers);
     Ok(Outcome::Relay(
@@ -125,11 +143,12 @@ async fn respond(
 }
 
 /// Makes the client's response out of the endpoint's.
-fn relay(
-    (mut response, lease): Answer,
-    upgrade: Upgrade,
-    mut in_flight: InFlight,
-) -> Response<ResponseBody> {
+fn relay(answer: Answer, upgrade: Upgrade, mut in_flight: InFlight) -> Response<ResponseBody> {
+    let Answer {
+        mut response,
+        lease,
+        until,
+    } = answer;
     in_flight.status = response.status();
     *response.version_mut() = Version::HTTP_11;
     if let Some(client) = upgrade {
@@ -137,7 +156,44 @@ fn relay(
         tunnel::open(client, &mut response, lease, in_flight);
         return response.map(|_no_body| ResponseBody::switched());
     }
-    response.map(|incoming| ResponseBody::upstream(incoming, lease, in_flight))
+    response.map(|incoming| ResponseBody::upstream(incoming, lease, until, in_flight))
+}
+
+/// What a client understands as a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Http,
+    Grpc,
+}
+
+impl Dialect {
+    fn of(request: &Request<Incoming>) -> Self {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+        match rest {
+            // With a message format or parameters, but not gRPC-Web.
+            Some([] | [b'+' | b';', ..]) => Self::Grpc,
+            Some(_) | None => Self::Http,
+        }
+    }
+}
+
+/// A "trailers-only" answer (gRPC over HTTP/2, Responses).
+fn refuse_grpc(
+    refusal: Refusal,
+    status: GrpcStatus,
+    in_flight: InFlight,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty(in_flight));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert("grpc-status", HeaderValue::from_static(status.text()));
+    let message = HeaderValue::from_static(refusal.text().trim_end());
+    headers.insert("grpc-message", message);
+    response
 }
 
 fn refuse(refusal: Refusal, version: Version, in_flight: InFlight) -> Response<ResponseBody> {

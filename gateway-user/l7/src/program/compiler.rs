@@ -1,7 +1,6 @@
 //! Compiles snapshots, and remembers the parts that the next one will probably have too.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Routing, Snapshot};
@@ -10,6 +9,7 @@ use super::host_index::HostIndex;
 use super::routes::Routes;
 use super::tls::TlsCompiler;
 use super::{Listener, Port, Program};
+use crate::upstream::{EndpointKey, Transports};
 
 /// Makes programs of snapshots.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Compiler {
     /// By the address of the host program, which the entry itself keeps alive.
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
     tls: TlsCompiler,
+    transports: Transports,
 }
 
 /// One compilation in progress.
@@ -34,6 +35,7 @@ impl Compiler {
         Ok(Self {
             routes: HashMap::new(),
             tls: TlsCompiler::new()?,
+            transports: Transports::default(),
         })
     }
 
@@ -62,6 +64,7 @@ impl Compiler {
         program.endpoints = endpoints(&routes);
         self.routes = routes;
         self.tls.forget_unused();
+        self.transports.forget_unused();
         (program, failures)
     }
 }
@@ -117,7 +120,7 @@ impl Pass<'_> {
             .or_else(|| self.compiler.routes.get(&key));
         let routes = match known {
             Some((_, routes)) => Arc::clone(routes),
-            None => Arc::new(Routes::new(host)),
+            None => Arc::new(Routes::new(host, &mut self.compiler.transports)),
         };
         self.routes
             .insert(key, (Arc::clone(host), Arc::clone(&routes)));
@@ -126,13 +129,17 @@ impl Pass<'_> {
 }
 
 /// Every endpoint of the routes; sets that several routes share are read once.
-fn endpoints(routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>) -> HashSet<SocketAddr> {
+fn endpoints(routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>) -> HashSet<EndpointKey> {
     let mut seen = HashSet::new();
     routes
         .values()
-        .flat_map(|(_, routes)| routes.endpoint_sets())
-        .filter(|set| seen.insert(Arc::as_ptr(set)))
-        .flat_map(|set| set.endpoints.iter().map(|endpoint| endpoint.address))
+        .flat_map(|(_, routes)| routes.destinations())
+        .map(|destination| (&destination.backend.endpoints, destination.transport.id()))
+        .filter(|(set, transport)| seen.insert((Arc::as_ptr(set), *transport)))
+        .flat_map(|(set, transport)| {
+            let endpoints = set.endpoints.iter();
+            endpoints.map(move |endpoint| (endpoint.address, transport))
+        })
         .collect()
 }
 

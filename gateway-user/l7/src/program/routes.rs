@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_ir::{EndpointSet, HostProgram, PathMatch};
+use gateway_ir::{HostProgram, PathMatch};
 use http::{HeaderMap, Method};
 use regex::Regex;
 
 use super::condition::{Conditions, whole};
 use super::query::Query;
 use super::rule::Rule;
+use crate::upstream::{Destination, Transports};
 
 /// What routing reads of a request; borrowed, so that any engine can make one.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub(crate) struct Routes {
     prefix_lengths: Vec<usize>,
     /// In order of precedence.
     regex: Vec<(Regex, Candidate)>,
-    /// Of all rules; may repeat a set.
-    endpoint_sets: Vec<Arc<EndpointSet>>,
+    /// Of all rules; may repeat.
+    destinations: Vec<Destination>,
 }
 
 #[derive(Debug)]
@@ -50,20 +51,20 @@ pub(crate) struct Found<'p> {
 }
 
 impl Routes {
-    pub(super) fn new(program: &HostProgram) -> Self {
+    pub(super) fn new(program: &HostProgram, transports: &mut Transports) -> Self {
         let mut routes = Self {
             exact: HashMap::new(),
             prefix: HashMap::new(),
             prefix_lengths: Vec::new(),
             regex: Vec::new(),
-            endpoint_sets: Vec::new(),
+            destinations: Vec::new(),
         };
         let mut rules = HashMap::new();
         // Entries come in order of precedence, so each list of candidates is in that order too.
         for entry in program.entries() {
             let rule: &mut Arc<Rule> = rules
                 .entry(Arc::as_ptr(&entry.rule))
-                .or_insert_with(|| Arc::new(Rule::new(&entry.rule)));
+                .or_insert_with(|| Arc::new(Rule::new(&entry.rule, transports)));
             let candidate = Candidate {
                 conditions: Conditions::new(&entry.matches),
                 rule: Arc::clone(rule),
@@ -89,16 +90,16 @@ impl Routes {
             .prefix_lengths
             .sort_unstable_by_key(|length| std::cmp::Reverse(*length));
         routes.prefix_lengths.dedup();
-        routes.endpoint_sets = rules
+        routes.destinations = rules
             .into_values()
-            .flat_map(|rule| rule.endpoint_sets().cloned().collect::<Vec<_>>())
+            .flat_map(|rule| rule.destinations().cloned().collect::<Vec<_>>())
             .collect();
         routes
     }
 
-    /// The endpoints that the rules lead to, as sets that may repeat.
-    pub(super) fn endpoint_sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
-        self.endpoint_sets.iter()
+    /// Where the rules lead to; may repeat.
+    pub(super) fn destinations(&self) -> &[Destination] {
+        &self.destinations
     }
 
     /// The entry that is first in precedence among those that match.

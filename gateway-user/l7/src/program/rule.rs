@@ -1,12 +1,13 @@
 //! A compiled rule: its filters and the split of its requests among backends.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use gateway_ir::{Backend, EndpointSet, RuleId, Target};
+use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
 use crate::filter::Filters;
 use crate::random::Random;
 use crate::refusal::Refusal;
+use crate::upstream::{Destination, Transports};
 
 /// What happens to a request that a rule matched.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub(crate) struct Rule {
     /// Where it came from, for logs.
     pub(crate) id: RuleId,
     pub(crate) filters: Filters,
+    pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retry: Option<Retry>,
     /// Each share with the sum of the weights up to and with its own.
     shares: Vec<(u64, Share)>,
     weight_sum: u64,
@@ -23,29 +27,76 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct Share {
     /// Where they go, or why nowhere.
-    pub(crate) backend: Result<Arc<Backend>, Refusal>,
+    pub(crate) destination: Result<Destination, Refusal>,
     /// The backendRef's own filters.
     pub(crate) filters: Filters,
+    pub(crate) mirrors: Vec<Mirror>,
+}
+
+/// Where copies of requests go.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    pub(crate) destination: Destination,
+    numerator: u64,
+    denominator: u64,
+    /// Requests that have come by, on all workers.
+    seen: AtomicU64,
+}
+
+impl Mirror {
+    /// The mirrors of a list of filters; those that lead nowhere get nothing.
+    fn of(filters: &[Filter], transports: &mut Transports) -> Vec<Self> {
+        let mut mirrors = Vec::new();
+        for filter in filters {
+            if let Filter::RequestMirror(mirror) = filter
+                && let Target::Backend(backend) = &mirror.target
+                && let Ok(destination) = transports.destination(backend)
+            {
+                mirrors.push(Self {
+                    destination,
+                    numerator: u64::from(mirror.share.numerator),
+                    denominator: u64::from(mirror.share.denominator).max(1),
+                    seen: AtomicU64::new(0),
+                });
+            }
+        }
+        mirrors
+    }
+
+    fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Whether this request is copied: of each `denominator` requests in a row exactly `numerator` are, evenly spread.
+    pub(crate) fn takes_next(&self) -> bool {
+        let turn = self.seen.fetch_add(1, Ordering::Relaxed) % self.denominator;
+        let copied = |requests| requests * self.numerator / self.denominator;
+        copied(turn + 1) > copied(turn)
+    }
 }
 
 impl Rule {
-    pub(super) fn new(rule: &gateway_ir::Rule) -> Self {
+    pub(super) fn new(rule: &gateway_ir::Rule, transports: &mut Transports) -> Self {
         let mut weight_sum = 0;
         let mut shares = Vec::new();
         for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
             weight_sum += u64::from(backend.weight);
             let share = Share {
-                backend: match &backend.target {
-                    Target::Backend(backend) => Ok(Arc::clone(backend)),
+                destination: match &backend.target {
+                    Target::Backend(backend) => transports.destination(backend),
                     Target::Invalid(_) => Err(Refusal::NoBackend),
                 },
                 filters: Filters::new(&backend.filters),
+                mirrors: Mirror::of(&backend.filters, transports),
             };
             shares.push((weight_sum, share));
         }
         Self {
             id: rule.id.clone(),
             filters: Filters::new(&rule.filters),
+            mirrors: Mirror::of(&rule.filters, transports),
+            timeouts: rule.timeouts,
+            retry: rule.retry.clone(),
             shares,
             weight_sum,
         }
@@ -64,11 +115,16 @@ impl Rule {
         Some(share)
     }
 
-    /// The endpoints of the shares.
-    pub(super) fn endpoint_sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
-        self.shares
-            .iter()
-            .filter_map(|(_, share)| share.backend.as_ref().ok())
-            .map(|backend| &backend.endpoints)
+    /// Everywhere that its requests and their copies may go.
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let shares = self.shares.iter().map(|(_, share)| share);
+        shares
+            .flat_map(|share| {
+                share
+                    .destination
+                    .iter()
+                    .chain(share.mirrors.iter().map(Mirror::destination))
+            })
+            .chain(self.mirrors.iter().map(Mirror::destination))
     }
 }

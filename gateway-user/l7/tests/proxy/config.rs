@@ -8,8 +8,8 @@ use gateway_ir::{
     Backend, BackendName, BackendProtocol, Certificate, Endpoint, EndpointSet, Entry, Filter,
     HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener,
     ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey,
-    RouteKind, RouteName, Routing, Rule, RuleId, Snapshot, Target, Timeouts, ValueMatch,
-    WeightedBackend,
+    Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence, Snapshot, Target,
+    Timeouts, ValueMatch, WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -38,14 +38,15 @@ pub(crate) fn port(
     }
 }
 
+/// One HTTP listener for every host with these rules.
+pub(crate) fn serving(address: SocketAddr, rules: Vec<RuleBuilder>) -> Snapshot {
+    let http = listener("http", "*").host("*", rules).build();
+    site(address, PortProtocol::Http, vec![http])
+}
+
 /// The commonest site: one HTTP listener for every host, all paths to these endpoints.
 pub(crate) fn plain(address: SocketAddr, endpoints: &[SocketAddr]) -> Snapshot {
-    let rules = vec![rule("/").to("pods", 1, endpoints)];
-    site(
-        address,
-        PortProtocol::Http,
-        vec![listener("http", "*").host("*", rules).build()],
-    )
+    serving(address, vec![rule("/").to("pods", 1, endpoints)])
 }
 
 pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
@@ -102,6 +103,9 @@ pub(crate) fn rule(prefix: &str) -> RuleBuilder {
         },
         filters: Vec::new(),
         backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
     }
 }
 
@@ -109,6 +113,28 @@ pub(crate) struct RuleBuilder {
     matches: Match,
     filters: Vec<Filter>,
     backends: Vec<WeightedBackend>,
+    timeouts: Timeouts,
+    retry: Option<Retry>,
+    persistence: Option<SessionPersistence>,
+}
+
+/// A backend of these endpoints, spoken to with HTTP/1.1 in clear text.
+pub(crate) fn backend(service: &str, endpoints: &[SocketAddr]) -> Backend {
+    let endpoints = endpoints.iter().map(|address| Endpoint {
+        address: *address,
+        node: None,
+    });
+    Backend {
+        name: BackendName {
+            service: ObjectName::new("default", service),
+            port: 80,
+        },
+        endpoints: Arc::new(EndpointSet {
+            endpoints: endpoints.collect(),
+        }),
+        protocol: BackendProtocol::Http,
+        tls: None,
+    }
 }
 
 impl RuleBuilder {
@@ -137,27 +163,31 @@ impl RuleBuilder {
         self
     }
 
-    pub(crate) fn to(mut self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
-        let endpoints = endpoints.iter().map(|address| Endpoint {
-            address: *address,
-            node: None,
-        });
-        let backend = Backend {
-            name: BackendName {
-                service: ObjectName::new("default", service),
-                port: 80,
-            },
-            endpoints: Arc::new(EndpointSet {
-                endpoints: endpoints.collect(),
-            }),
-            protocol: BackendProtocol::Http,
-            tls: None,
-        };
+    pub(crate) fn to(self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
+        self.to_backend(weight, backend(service, endpoints))
+    }
+
+    pub(crate) fn to_backend(mut self, weight: u32, backend: Backend) -> Self {
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Backend(Arc::new(backend)),
             filters: Vec::new(),
         });
+        self
+    }
+
+    pub(crate) fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    pub(crate) fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    pub(crate) fn persistence(mut self, persistence: SessionPersistence) -> Self {
+        self.persistence = Some(persistence);
         self
     }
 
@@ -188,9 +218,9 @@ impl RuleBuilder {
                 filters: self.filters,
                 backends: self.backends,
                 kind: RouteKind::Http,
-                timeouts: Timeouts::default(),
-                retry: None,
-                persistence: None,
+                timeouts: self.timeouts,
+                retry: self.retry,
+                persistence: self.persistence,
             }),
         }
     }

@@ -1,16 +1,15 @@
 //! Filters of rules and backendRefs.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use gateway_ir::{
-    Cors, Credentials, Filter, HeaderEdits, Listing, OriginPattern, PathModifier, PortProtocol,
-    Redirect, Scheme, Snapshot, UrlRewrite,
+    Cors, Credentials, Filter, HeaderEdits, Listing, OriginPattern, PathModifier, Redirect, Scheme,
+    UrlRewrite,
 };
 use http::{Method, Request, StatusCode};
 
 use crate::client::{Answer, Http1, get, get_once, pod};
-use crate::config::{RuleBuilder, header, listener, rule, site};
+use crate::config::{header, rule, serving};
 use crate::pods::Pod;
 use crate::rig::{Rig, address};
 
@@ -150,11 +149,6 @@ async fn preflights_are_answered_here_and_simple_requests_go_on() {
         );
         assert_eq!(value(&answer, "access-control-allow-origin"), echoed);
     }
-}
-
-fn serving(address: SocketAddr, rules: Vec<RuleBuilder>) -> Snapshot {
-    let http = listener("http", "*").host("*", rules).build();
-    site(address, PortProtocol::Http, vec![http])
 }
 
 fn redirect(status: StatusCode) -> Redirect {

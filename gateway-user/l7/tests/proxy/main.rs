@@ -5,9 +5,11 @@ mod config;
 mod pods;
 mod rig;
 
+mod backends;
 mod filters;
 mod forwarding;
 mod lifecycle;
+mod policies;
 mod publishing;
 mod resilience;
 mod routing;

@@ -1,8 +1,8 @@
 //! The order of matches, and the index against a linear walk.
 
 use gateway_ir::{
-    Backend, BackendName, BackendProtocol, Endpoint, Entry, HeaderMatch, Match, ObjectName,
-    Precedence, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
+    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, Match,
+    ObjectName, Precedence, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
     WeightedBackend,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -140,13 +140,13 @@ fn a_regular_expression_matches_the_whole_path_and_comes_last() {
 #[test]
 fn weights_are_shares_and_zero_is_none() {
     let backends = vec![backend(9, 1), backend(0, 2), backend(1, 3)];
-    let rule = Rule::new(&ir_rule(0, backends));
+    let rule = Rule::new(&ir_rule(0, backends), &mut Transports::default());
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
     for _ in 0..10_000 {
         let share = rule.draw(&random).expect("a share");
-        let backend = share.backend.as_ref().expect("valid");
-        drawn[usize::from(backend.name.port)] += 1;
+        let destination = share.destination.as_ref().expect("valid");
+        drawn[usize::from(destination.backend.name.port)] += 1;
     }
     assert!((8_800..9_200).contains(&drawn[1]), "{drawn:?}");
     assert_eq!((drawn[2], drawn[1] + drawn[3]), (0, 10_000));
@@ -257,7 +257,7 @@ fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
         headers: request.headers(),
         query: Query::new(request.uri().query()),
     };
-    Routes::new(program)
+    Routes::new(program, &mut Transports::default())
         .find(&view)
         .map(|found| found.rule.id.index)
 }
