@@ -110,7 +110,7 @@ impl<'p> Admitted<'p, '_> {
             let reply = Reply::redirect(redirect, rule, cors.take())?;
             return Ok(Plan::Answer(reply));
         }
-        let share = rule.draw(random).ok_or(Refusal::NoBackend)?;
+        let share = rule.shares.draw(random).ok_or(Refusal::NoBackend)?;
         if let Some(headers) = share
             .filters
             .cors()

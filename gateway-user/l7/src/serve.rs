@@ -11,16 +11,17 @@ use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::connection::Connection;
 use crate::exchange::Client;
 use crate::executor::LocalExecutor;
 use crate::headers::Forwarded;
+use crate::hello::{self, Opened};
+use crate::program::Port;
 use crate::service::answer;
+use crate::stream;
 use crate::tracker::{Signal, Tracked, Tracker};
 use crate::worker::{Slot, Worker};
 
@@ -31,9 +32,6 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What is kept of a response that an HTTP/2 client does not read.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
-/// TLS record: fatal alert `unrecognized_name` (RFC 8446 §6, RFC 6066 §3).
-const ALERT_UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-
 /// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Accepted {
@@ -75,12 +73,38 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
         }
         PortProtocol::Tls => {
             tracker.handshake_started();
-            let handshake = handshake(&worker, stream, local);
-            let Some(Some((stream, server_name))) = unless_killed(&tracker, handshake).await else {
+            let find_port = |look: &mut dyn FnMut(&Port)| {
+                let state = worker.state();
+                state.program.port(local).into_iter().for_each(look);
+            };
+            let opening = hello::open(stream, find_port);
+            let Some(Some(opened)) = unless_killed(&tracker, opening).await else {
                 worker.cells.handshakes_failed.increment();
                 return;
             };
             tracker.handshake_finished();
+            let (stream, server_name) = match opened {
+                Opened::Http {
+                    stream,
+                    server_name,
+                } => (stream, server_name),
+                Opened::Ended { stream, rule } => {
+                    let client = (stream, &[][..]);
+                    let relay = stream::relay(&worker, &tracker, &settings, client, &rule);
+                    unless_killed(&tracker, relay).await;
+                    return;
+                }
+                Opened::Passed {
+                    stream,
+                    hello,
+                    rule,
+                } => {
+                    let client = (stream, hello.as_slice());
+                    let relay = stream::relay(&worker, &tracker, &settings, client, &rule);
+                    unless_killed(&tracker, relay).await;
+                    return;
+                }
+            };
             let client = Client {
                 server_name,
                 scheme: Scheme::Https,
@@ -104,47 +128,6 @@ fn terms(worker: &Worker, local: SocketAddr) -> Option<(PortProtocol, ProxySetti
     let state = worker.state();
     let port = state.program.port(local)?;
     Some((port.protocol, state.program.settings.clone()))
-}
-
-/// Does the handshake with the settings of the listener that owns the server name; nothing if there is none.
-async fn handshake(
-    worker: &Worker,
-    stream: TcpStream,
-    local: SocketAddr,
-) -> Option<(TlsStream<TcpStream>, Option<String>)> {
-    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-    let start = acceptor
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "no TLS ClientHello"))
-        .ok()?;
-    let server_name = start.client_hello().server_name().map(canonical);
-    let config = {
-        let state = worker.state();
-        let listener = state
-            .program
-            .port(local)
-            .and_then(|port| port.listener_by_sni(server_name.as_deref()));
-        listener.and_then(|listener| listener.tls.as_ref().map(Arc::clone))
-    };
-    let Some(config) = config else {
-        tracing::debug!(?server_name, "no HTTPS listener for this server name");
-        let mut stream = start.io;
-        // The client learns why; if it is gone already, nothing is lost.
-        if stream.write_all(&ALERT_UNRECOGNIZED_NAME).await.is_ok() {
-            stream.shutdown().await.ok()?;
-        }
-        return None;
-    };
-    let stream = start
-        .into_stream(config)
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
-        .ok()?;
-    Some((stream, server_name))
-}
-
-fn canonical(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 async fn serve_http<S>(connection: Connection, stream: S, settings: &ProxySettings)

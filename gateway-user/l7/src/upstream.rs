@@ -26,11 +26,12 @@ use crate::worker::Worker;
 use backoff::Backoff;
 pub(crate) use body::RequestBody;
 use endpoint::Endpoint;
-pub(crate) use endpoint::{EndpointKey, Endpoints, Lease};
+pub(crate) use endpoint::{Busy, EndpointKey, Endpoints, Lease};
 pub(crate) use link::Purpose;
 use link::{ConnectError, Link, dial};
 pub(crate) use policy::Policy;
 pub(crate) use transport::{Destination, Transports};
+pub(crate) use wire::Wire;
 
 /// What a worker sends a request with.
 #[derive(Debug)]
@@ -140,6 +141,32 @@ impl Upstream<'_> {
             }
             request = next;
         }
+    }
+
+    /// Opens a connection to an endpoint of the backend for bytes that are not HTTP.
+    pub(crate) async fn connect(
+        &self,
+        destination: &Destination,
+    ) -> Result<(Wire, Busy, SocketAddr), Refusal> {
+        let mut tried = Vec::new();
+        let mut last = Refusal::NoEndpoint;
+        for _ in 0..=self.policy.retries() {
+            let Some(endpoint) = self.choose(destination, &tried) else {
+                break;
+            };
+            let busy = Busy::new(&endpoint);
+            let dialing = dial(endpoint.address(), &destination.transport, self.purpose);
+            let dialed = timeout(self.settings.connect_timeout, dialing).await;
+            match dialed.unwrap_or(Err(ConnectError::TimedOut)) {
+                Ok(wire) => {
+                    self.worker.cells.upstream_opened.increment();
+                    return Ok((wire, busy, endpoint.address()));
+                }
+                Err(error) => last = self.connect_error(&error),
+            }
+            tried.push(endpoint.address());
+        }
+        Err(last)
     }
 
     fn choose(&self, destination: &Destination, tried: &[SocketAddr]) -> Option<Rc<Endpoint>> {

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Routing, Snapshot};
+use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Snapshot};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
-use super::tls::TlsCompiler;
-use super::{Listener, Port, Program};
+use super::stream::StreamRule;
+use super::tls::{Inside, TlsCompiler};
+use super::{Ending, Listener, Port, Program, Routing, Unroutable};
 use crate::upstream::{EndpointKey, Transports};
 
 /// Makes programs of snapshots.
@@ -24,6 +25,7 @@ pub(crate) struct Compiler {
 struct Pass<'a> {
     compiler: &'a mut Compiler,
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    streams: Vec<Arc<StreamRule>>,
     program: Program,
     failures: Vec<ListenerFailure>,
 }
@@ -49,6 +51,7 @@ impl Compiler {
         let mut pass = Pass {
             compiler: self,
             routes: HashMap::new(),
+            streams: Vec::new(),
             program,
             failures: Vec::new(),
         };
@@ -57,11 +60,12 @@ impl Compiler {
         }
         let Pass {
             routes,
+            streams,
             mut program,
             failures,
             ..
         } = pass;
-        program.endpoints = endpoints(&routes);
+        program.endpoints = endpoints(&routes, &streams);
         self.routes = routes;
         self.tls.forget_unused();
         self.transports.forget_unused();
@@ -72,30 +76,22 @@ impl Compiler {
 impl Pass<'_> {
     fn add_port(&mut self, port: &HttpPort) {
         let mut listeners = Vec::new();
+        let mut unroutable = Unroutable::Alert;
         for listener in &port.listeners {
             let index = self.program.listeners.len();
             self.program.listeners.push(listener.id.clone());
-            let hosts: Vec<_> = match &listener.routing {
-                Routing::Http(hosts) => hosts
-                    .iter()
-                    .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
-                    .collect(),
-                Routing::Stream(_) => {
-                    self.failures.push(ListenerFailure {
-                        listener: listener.id.clone(),
-                        message: "TLS streams are not served".to_owned(),
-                    });
-                    continue;
-                }
-            };
+            let (routing, inside) = self.routing(listener);
             let tls = listener.tls.as_ref().and_then(|tls| {
-                let config = self.compiler.tls.config(&listener.id, tls);
+                let config = self.compiler.tls.config(&listener.id, tls, inside);
                 config.map_err(|failure| self.failures.push(failure)).ok()
             });
+            if inside == Inside::Other {
+                unroutable = Unroutable::Close;
+            }
             let compiled = Listener {
                 id: listener.id.clone(),
                 index,
-                hosts: HostIndex::new(hosts),
+                routing,
                 tls,
             };
             listeners.push((listener.hostname.clone(), Arc::new(compiled)));
@@ -103,12 +99,40 @@ impl Pass<'_> {
         let compiled = Arc::new(Port {
             protocol: port.protocol,
             listeners: HostIndex::new(listeners),
+            unroutable,
         });
         let addresses = port.addresses.iter().map(|address| Some(*address));
         let all = port.addresses.is_empty().then_some(None);
         for address in addresses.chain(all) {
             let key = (address, port.port);
             self.program.ports.insert(key, Arc::clone(&compiled));
+        }
+    }
+
+    fn routing(&mut self, listener: &gateway_ir::Listener) -> (Routing, Inside) {
+        match &listener.routing {
+            gateway_ir::Routing::Http(hosts) => {
+                let hosts = hosts.iter();
+                let hosts: Vec<_> = hosts
+                    .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
+                    .collect();
+                (Routing::Http(HostIndex::new(hosts)), Inside::Http)
+            }
+            gateway_ir::Routing::Stream(hosts) => {
+                let hosts = hosts.iter().map(|(pattern, program)| {
+                    let rule = Arc::new(StreamRule::new(program, &mut self.compiler.transports));
+                    self.streams.push(Arc::clone(&rule));
+                    (pattern.clone(), rule)
+                });
+                let routing = Routing::Stream {
+                    hosts: HostIndex::new(hosts),
+                    ending: match listener.tls {
+                        Some(_) => Ending::Here,
+                        None => Ending::Endpoint,
+                    },
+                };
+                (routing, Inside::Other)
+            }
         }
     }
 
@@ -129,11 +153,15 @@ impl Pass<'_> {
 }
 
 /// Every endpoint of the routes; sets that several routes share are read once.
-fn endpoints(routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>) -> HashSet<EndpointKey> {
+fn endpoints(
+    routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    streams: &[Arc<StreamRule>],
+) -> HashSet<EndpointKey> {
     let mut seen = HashSet::new();
     routes
         .values()
         .flat_map(|(_, routes)| routes.destinations())
+        .chain(streams.iter().flat_map(|rule| rule.destinations()))
         .map(|destination| (&destination.backend.endpoints, destination.transport.id()))
         .filter(|(set, transport)| seen.insert((Arc::as_ptr(set), *transport)))
         .flat_map(|(set, transport)| {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
+use super::weighted::Weighted;
 use crate::filter::Filters;
-use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::upstream::{Destination, Transports};
 
@@ -18,9 +18,7 @@ pub(crate) struct Rule {
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Option<Retry>,
-    /// Each share with the sum of the weights up to and with its own.
-    shares: Vec<(u64, Share)>,
-    weight_sum: u64,
+    pub(crate) shares: Weighted<Share>,
 }
 
 /// A backend's share of a rule's requests.
@@ -77,10 +75,7 @@ impl Mirror {
 
 impl Rule {
     pub(super) fn new(rule: &gateway_ir::Rule, transports: &mut Transports) -> Self {
-        let mut weight_sum = 0;
-        let mut shares = Vec::new();
-        for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
-            weight_sum += u64::from(backend.weight);
+        let shares = rule.backends.iter().map(|backend| {
             let share = Share {
                 destination: match &backend.target {
                     Target::Backend(backend) => transports.destination(backend),
@@ -89,8 +84,9 @@ impl Rule {
                 filters: Filters::new(&backend.filters),
                 mirrors: Mirror::of(&backend.filters, transports),
             };
-            shares.push((weight_sum, share));
-        }
+            (backend.weight, share)
+        });
+        let shares = Weighted::new(shares);
         Self {
             id: rule.id.clone(),
             filters: Filters::new(&rule.filters),
@@ -98,26 +94,12 @@ impl Rule {
             timeouts: rule.timeouts,
             retry: rule.retry.clone(),
             shares,
-            weight_sum,
         }
-    }
-
-    /// Draws a share in proportion to the weights (Gateway API: `BackendRef.weight`).
-    pub(crate) fn draw(&self, random: &Random) -> Option<&Share> {
-        let (_, share) = match self.shares.as_slice() {
-            [only] => only,
-            several => {
-                let ticket = random.below(self.weight_sum);
-                let at = several.partition_point(|(sum, _)| *sum <= ticket);
-                several.get(at)?
-            }
-        };
-        Some(share)
     }
 
     /// Everywhere that its requests and their copies may go.
     pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
-        let shares = self.shares.iter().map(|(_, share)| share);
+        let shares = self.shares.iter();
         shares
             .flat_map(|share| {
                 share

@@ -198,15 +198,25 @@ impl Endpoint {
 #[derive(Debug)]
 pub(crate) struct Lease {
     link: Option<Link>,
-    endpoint: Rc<Endpoint>,
+    busy: Busy,
+}
+
+/// Counts as load of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Busy(Rc<Endpoint>);
+
+impl Busy {
+    pub(super) fn new(endpoint: &Rc<Endpoint>) -> Self {
+        endpoint.in_flight.set(endpoint.in_flight.get() + 1);
+        Self(Rc::clone(endpoint))
+    }
 }
 
 impl Lease {
     fn new(link: Link, endpoint: &Rc<Endpoint>) -> Self {
-        endpoint.in_flight.set(endpoint.in_flight.get() + 1);
         Self {
             link: Some(link),
-            endpoint: Rc::clone(endpoint),
+            busy: Busy::new(endpoint),
         }
     }
 
@@ -222,7 +232,7 @@ impl Lease {
 
     /// The endpoint's address.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.endpoint.address
+        self.busy.0.address
     }
 
     /// Moves bytes of the response.
@@ -237,17 +247,18 @@ impl Lease {
         let Some(Link::Single(mut link)) = self.link.take() else {
             return;
         };
-        let mut idle = self.endpoint.idle.borrow_mut();
-        if self.endpoint.listed.get() && idle.len() < IDLE_CONNECTIONS_MAX && link.is_usable() {
-            let since_ms = self.endpoint.clock.now_ms();
+        let endpoint = &self.busy.0;
+        let mut idle = endpoint.idle.borrow_mut();
+        if endpoint.listed.get() && idle.len() < IDLE_CONNECTIONS_MAX && link.is_usable() {
+            let since_ms = endpoint.clock.now_ms();
             idle.push(Idle { link, since_ms });
         }
     }
 }
 
-impl Drop for Lease {
+impl Drop for Busy {
     fn drop(&mut self) {
-        let in_flight = self.endpoint.in_flight.get();
-        self.endpoint.in_flight.set(in_flight.saturating_sub(1));
+        let in_flight = self.0.in_flight.get();
+        self.0.in_flight.set(in_flight.saturating_sub(1));
     }
 }

@@ -4,21 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use gateway_ir::{
-    Backend, BackendProtocol, BackendTls, Certificate, ObjectName, PrivateKey, SubjectName, Trust,
-};
+use gateway_ir::{Backend, BackendProtocol, BackendTls, SubjectName, Trust};
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{CertificateParams, KeyPair, SanType};
-use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpStream;
 
 use crate::client::{self, Http1, get, get_once};
 use crate::config::{backend, rule, serving};
+use crate::identity::Identity;
 use crate::pods::Pod;
 use crate::rig::{Rig, address};
 
@@ -164,68 +159,10 @@ async fn a_clear_text_endpoint_is_never_spoken_to_in_clear_text_under_a_policy()
     assert_eq!(pod.requests(), 0);
 }
 
-/// A self-signed certificate that is its own root.
-struct Identity {
-    der: CertificateDer<'static>,
-    key: Vec<u8>,
-}
-
-impl Identity {
-    fn new(names: &[&str], uri: Option<&str>) -> Self {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let mut params = CertificateParams::new(names).expect("names");
-        let uri = uri.map(|uri| SanType::URI(uri.try_into().expect("a URI")));
-        params.subject_alt_names.extend(uri);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        Self {
-            der: certificate.der().clone(),
-            key: key.serialize_der(),
-        }
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone()).expect("a root");
-        Arc::new(roots)
-    }
-
-    fn certificate(&self) -> Arc<Certificate> {
-        Arc::new(Certificate {
-            secret: ObjectName::new("default", "cert"),
-            chain: vec![self.der.to_vec()],
-            key: PrivateKey::new(self.key.clone()),
-            names: Vec::new(),
-        })
-    }
-
-    /// A server's settings; asks clients for the certificate of another identity.
-    fn config(&self, clients: Option<&Self>) -> rustls::ServerConfig {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("versions");
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => builder.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(clients.roots(), provider)
-                    .build()
-                    .expect("a verifier"),
-            ),
-        };
-        let key = PrivateKeyDer::try_from(self.key.clone()).expect("a key");
-        let mut config = builder
-            .with_single_cert(vec![self.der.clone()], key)
-            .expect("a certificate");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config
-    }
-}
-
 fn trusting(hostname: &str, root: &Identity) -> BackendTls {
     BackendTls {
         hostname: hostname.to_owned(),
-        trust: Trust::Roots(vec![root.der.to_vec()]),
+        trust: Trust::Roots(vec![root.root()]),
         names: Vec::new(),
         client_certificate: None,
     }

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Backend, BackendName, BackendProtocol, Certificate, Endpoint, EndpointSet, Entry, Filter,
-    HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener,
-    ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey,
-    Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence, Snapshot, Target,
-    Timeouts, ValueMatch, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Certificate, ClientValidation, Endpoint, EndpointSet,
+    Entry, Filter, HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend,
+    Listener, ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence,
+    PrivateKey, Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence, Snapshot,
+    StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -84,6 +84,38 @@ impl ListenerBuilder {
             clients: None,
         });
         tls.certificates.push(Arc::clone(certificate));
+        self
+    }
+
+    /// What is asked of clients.
+    pub(crate) fn clients(mut self, clients: ClientValidation) -> Self {
+        let tls = self.0.tls.as_mut().expect("a listener with a certificate");
+        tls.clients = Some(clients);
+        self
+    }
+
+    /// Connections for a name go to a backend, and nothing is HTTP.
+    pub(crate) fn stream(mut self, hostname: &str, target: Target) -> Self {
+        let program = StreamProgram {
+            id: RuleId {
+                route: RouteName {
+                    kind: "TLSRoute".to_owned(),
+                    object: ObjectName::new("default", "stream"),
+                },
+                index: 0,
+                name: None,
+            },
+            backends: vec![WeightedBackend {
+                weight: 1,
+                target,
+                filters: Vec::new(),
+            }],
+        };
+        let hosts = BTreeMap::from([(pattern(hostname), Arc::new(program))]);
+        match &mut self.0.routing {
+            Routing::Stream(known) => known.extend(hosts),
+            Routing::Http(_) => self.0.routing = Routing::Stream(hosts),
+        }
         self
     }
 

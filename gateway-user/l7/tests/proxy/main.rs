@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod identity;
 mod pods;
 mod rig;
 
@@ -13,6 +14,7 @@ mod policies;
 mod publishing;
 mod resilience;
 mod routing;
+mod streams;
 mod strictness;
 mod tls;
 mod transparent;

@@ -56,7 +56,7 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
                 },
                 hostname: HostPattern::Any,
                 tls: None,
-                routing: Routing::Http(BTreeMap::from(hosts)),
+                routing: gateway_ir::Routing::Http(BTreeMap::from(hosts)),
             }],
         }],
         ..Snapshot::default()
@@ -66,5 +66,8 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
 fn routes(program: &Program, host: &str) -> Arc<Routes> {
     let port = program.port(([127, 0, 0, 1], 80).into()).expect("the port");
     let listener = port.listener(host).expect("the listener");
-    Arc::clone(listener.hosts.covering(host).next().expect("the host"))
+    let Routing::Http(hosts) = &listener.routing else {
+        panic!("a listener for requests");
+    };
+    Arc::clone(hosts.covering(host).next().expect("the host"))
 }

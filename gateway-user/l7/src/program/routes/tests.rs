@@ -144,7 +144,7 @@ fn weights_are_shares_and_zero_is_none() {
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
     for _ in 0..10_000 {
-        let share = rule.draw(&random).expect("a share");
+        let share = rule.shares.draw(&random).expect("a share");
         let destination = share.destination.as_ref().expect("valid");
         drawn[usize::from(destination.backend.name.port)] += 1;
     }
