@@ -1,11 +1,14 @@
 //! One request above the engine: a view of it in, a plan out. No IO.
 
+use std::net::SocketAddr;
+
 use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 
 use crate::filter::{Place, Verdict};
-use crate::headers::{Forwarded, strip_hop_by_hop, tokens};
+use crate::forwarded::Forwarded;
+use crate::headers::{strip_hop_by_hop, tokens};
 use crate::program::{Found, Listener, Mirror, Port, Query, Rule, Share, View};
 use crate::random::Random;
 use crate::refusal::Refusal;
@@ -77,6 +80,8 @@ pub(crate) struct Forward<'p> {
     pub(crate) share: &'p Share,
     /// The request target.
     uri: Uri,
+    /// The endpoint of the client's session.
+    pub(crate) pinned: Option<SocketAddr>,
     cors: Option<Verdict>,
 }
 
@@ -110,7 +115,12 @@ impl<'p> Admitted<'p, '_> {
             let reply = Reply::redirect(redirect, rule, cors.take())?;
             return Ok(Plan::Answer(reply));
         }
-        let share = rule.shares.draw(random).ok_or(Refusal::NoBackend)?;
+        let sessions = rule.sessions.as_ref();
+        let pin = sessions.and_then(|sessions| sessions.find(&self.parts.headers));
+        let share = match pin.and_then(|pin| rule.shares.get(pin.share)) {
+            Some(share) => share,
+            None => rule.shares.draw(random).ok_or(Refusal::NoBackend)?,
+        };
         if let Some(headers) = share
             .filters
             .cors()
@@ -131,6 +141,7 @@ impl<'p> Admitted<'p, '_> {
         Ok(Plan::Forward(Forward {
             rule,
             share,
+            pinned: pin.map(|pin| pin.address),
             uri: target.origin_form(&self.parts.uri, path.as_deref())?,
             cors,
         }))
@@ -157,7 +168,14 @@ impl Reply {
 
 impl Forward<'_> {
     /// Makes the head for the endpoint out of the client's.
-    pub(crate) fn edit_request(&self, parts: &mut Parts, client: &Client, payload: Payload) {
+    pub(crate) fn edit_request(
+        &self,
+        parts: &mut Parts,
+        client: &Client,
+        settings: &ProxySettings,
+        random: &Random,
+        payload: Payload,
+    ) {
         parts.uri = self.uri.clone();
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
@@ -165,7 +183,7 @@ impl Forward<'_> {
         strip_hop_by_hop(headers);
         // The engine answers 100-continue itself as soon as the body is asked for.
         headers.remove(header::EXPECT);
-        client.forwarded.write(headers);
+        client.forwarded.write(headers, settings, random);
         self.rule.filters.edit_request(headers);
         self.share.filters.edit_request(headers);
         if payload == Payload::Present && !headers.contains_key(header::CONTENT_LENGTH) {
@@ -183,7 +201,17 @@ impl Forward<'_> {
     }
 
     /// Makes the head for the client out of the endpoint's: the backendRef's filters are the inner ones.
-    pub(crate) fn edit_response(self, headers: &mut HeaderMap) {
+    pub(crate) fn edit_response(
+        self,
+        headers: &mut HeaderMap,
+        served_by: SocketAddr,
+        scheme: Scheme,
+    ) {
+        if let (Some(sessions), Ok(destination)) = (&self.rule.sessions, &self.share.destination)
+            && self.pinned != Some(served_by)
+        {
+            sessions.begin(&destination.backend.name, served_by, scheme, headers);
+        }
         self.share.filters.edit_response(headers);
         self.rule.filters.edit_response(headers);
         if let Some(cors) = self.cors {

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use crate::connection::Connection;
 use crate::exchange::Client;
 use crate::executor::LocalExecutor;
-use crate::headers::Forwarded;
+use crate::forwarded::Forwarded;
 use crate::hello::{self, Opened};
 use crate::program::Port;
 use crate::service::answer;
@@ -60,7 +60,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 server_name: None,
                 scheme: Scheme::Http,
                 port: local.port(),
-                forwarded: Forwarded::new(peer.ip(), "http"),
+                forwarded: Forwarded::new(peer.ip(), local, Scheme::Http),
             };
             let connection = Connection {
                 worker,
@@ -109,7 +109,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
                 server_name,
                 scheme: Scheme::Https,
                 port: local.port(),
-                forwarded: Forwarded::new(peer.ip(), "https"),
+                forwarded: Forwarded::new(peer.ip(), local, Scheme::Https),
             };
             let connection = Connection {
                 worker,

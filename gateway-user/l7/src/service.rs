@@ -99,7 +99,8 @@ async fn respond(
         }
     };
     let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
-    plan.edit_request(&mut parts, &connection.client, payload);
+    let client = &connection.client;
+    plan.edit_request(&mut parts, client, settings, &worker.random, payload);
     if upgrade.is_none() {
         mirror::copy_to(plan.mirrors(), worker, &state, &parts, &mut body);
     } else {
@@ -120,7 +121,7 @@ async fn respond(
                 .timeouts
                 .request
                 .map(|limit| in_flight.started() + limit),
-            pinned: None,
+            pinned: plan.pinned,
         },
     };
     let answer = upstream.send(destination, parts, body).await;
@@ -133,9 +134,10 @@ async fn respond(
         // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
         return Err(Refusal::UpstreamProtocol);
     }
+    let served_by = answer.lease.address();
     let headers = answer.response.headers_mut();
     strip_hop_by_hop(headers);
-    plan.edit_response(headers);
+    plan.edit_response(headers, served_by, connection.client.scheme);
     Ok(Outcome::Relay(
         Box::new(answer),
         upgrade.filter(|_| switched),

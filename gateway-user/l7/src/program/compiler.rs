@@ -10,6 +10,7 @@ use super::routes::Routes;
 use super::stream::StreamRule;
 use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
+use crate::session::SessionKey;
 use crate::upstream::{EndpointKey, Transports};
 
 /// Makes programs of snapshots.
@@ -19,6 +20,7 @@ pub(crate) struct Compiler {
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
     tls: TlsCompiler,
     transports: Transports,
+    session_key: SessionKey,
 }
 
 /// One compilation in progress.
@@ -32,12 +34,13 @@ struct Pass<'a> {
 
 impl Compiler {
     /// # Errors
-    /// When the TLS library has no randomness for session tickets.
+    /// When there is no randomness for session tickets and tokens.
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         Ok(Self {
             routes: HashMap::new(),
             tls: TlsCompiler::new()?,
             transports: Transports::default(),
+            session_key: SessionKey::draw()?,
         })
     }
 
@@ -144,7 +147,14 @@ impl Pass<'_> {
             .or_else(|| self.compiler.routes.get(&key));
         let routes = match known {
             Some((_, routes)) => Arc::clone(routes),
-            None => Arc::new(Routes::new(host, &mut self.compiler.transports)),
+            None => Arc::new({
+                let Compiler {
+                    transports,
+                    session_key,
+                    ..
+                } = &mut *self.compiler;
+                Routes::new(host, transports, session_key)
+            }),
         };
         self.routes
             .insert(key, (Arc::clone(host), Arc::clone(&routes)));

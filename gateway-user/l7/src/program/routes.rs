@@ -11,6 +11,7 @@ use regex::Regex;
 use super::condition::{Conditions, whole};
 use super::query::Query;
 use super::rule::Rule;
+use crate::session::SessionKey;
 use crate::upstream::{Destination, Transports};
 
 /// What routing reads of a request; borrowed, so that any engine can make one.
@@ -51,7 +52,11 @@ pub(crate) struct Found<'p> {
 }
 
 impl Routes {
-    pub(super) fn new(program: &HostProgram, transports: &mut Transports) -> Self {
+    pub(super) fn new(
+        program: &HostProgram,
+        transports: &mut Transports,
+        key: &SessionKey,
+    ) -> Self {
         let mut routes = Self {
             exact: HashMap::new(),
             prefix: HashMap::new(),
@@ -64,7 +69,7 @@ impl Routes {
         for entry in program.entries() {
             let rule: &mut Arc<Rule> = rules
                 .entry(Arc::as_ptr(&entry.rule))
-                .or_insert_with(|| Arc::new(Rule::new(&entry.rule, transports)));
+                .or_insert_with(|| Arc::new(Rule::new(&entry.rule, transports, key)));
             let candidate = Candidate {
                 conditions: Conditions::new(&entry.matches),
                 rule: Arc::clone(rule),

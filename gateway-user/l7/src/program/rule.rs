@@ -7,6 +7,7 @@ use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 use super::weighted::Weighted;
 use crate::filter::Filters;
 use crate::refusal::Refusal;
+use crate::session::{SessionKey, Sessions};
 use crate::upstream::{Destination, Transports};
 
 /// What happens to a request that a rule matched.
@@ -18,6 +19,7 @@ pub(crate) struct Rule {
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Option<Retry>,
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) shares: Weighted<Share>,
 }
 
@@ -74,7 +76,11 @@ impl Mirror {
 }
 
 impl Rule {
-    pub(super) fn new(rule: &gateway_ir::Rule, transports: &mut Transports) -> Self {
+    pub(super) fn new(
+        rule: &gateway_ir::Rule,
+        transports: &mut Transports,
+        key: &SessionKey,
+    ) -> Self {
         let shares = rule.backends.iter().map(|backend| {
             let share = Share {
                 destination: match &backend.target {
@@ -86,13 +92,18 @@ impl Rule {
             };
             (backend.weight, share)
         });
-        let shares = Weighted::new(shares);
+        let shares: Weighted<Share> = Weighted::new(shares);
+        let sessions = rule.persistence.as_ref().map(|persistence| {
+            let destinations = shares.iter().map(|share| share.destination.as_ref().ok());
+            Sessions::new(persistence, &rule.id, key, destinations)
+        });
         Self {
             id: rule.id.clone(),
             filters: Filters::new(&rule.filters),
             mirrors: Mirror::of(&rule.filters, transports),
             timeouts: rule.timeouts,
             retry: rule.retry.clone(),
+            sessions,
             shares,
         }
     }

@@ -38,6 +38,11 @@ impl<T> Weighted<T> {
         Some(item)
     }
 
+    /// The thing at a position of [`Self::iter`].
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        self.items.get(index).map(|(_, item)| item)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter().map(|(_, item)| item)
     }

@@ -14,6 +14,7 @@ mod policies;
 mod publishing;
 mod resilience;
 mod routing;
+mod sessions;
 mod streams;
 mod strictness;
 mod tls;

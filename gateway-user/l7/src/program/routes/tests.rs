@@ -140,7 +140,11 @@ fn a_regular_expression_matches_the_whole_path_and_comes_last() {
 #[test]
 fn weights_are_shares_and_zero_is_none() {
     let backends = vec![backend(9, 1), backend(0, 2), backend(1, 3)];
-    let rule = Rule::new(&ir_rule(0, backends), &mut Transports::default());
+    let rule = Rule::new(
+        &ir_rule(0, backends),
+        &mut Transports::default(),
+        &SessionKey::draw().expect("a key"),
+    );
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
     for _ in 0..10_000 {
@@ -257,9 +261,13 @@ fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
         headers: request.headers(),
         query: Query::new(request.uri().query()),
     };
-    Routes::new(program, &mut Transports::default())
-        .find(&view)
-        .map(|found| found.rule.id.index)
+    Routes::new(
+        program,
+        &mut Transports::default(),
+        &SessionKey::draw().expect("a key"),
+    )
+    .find(&view)
+    .map(|found| found.rule.id.index)
 }
 
 fn program(matches: &[Match]) -> HostProgram {
