@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 
 use crate::filter::{Place, Verdict};
 use crate::forwarded::Forwarded;
@@ -244,11 +244,6 @@ pub(crate) enum Payload {
 pub(crate) fn announce_websocket(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-/// Whether sending a request twice does what sending it once does (RFC 9110 §9.2.2).
-pub(crate) fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
 }
 
 /// Whether the client asks to speak WebSocket. Other upgrades are ignored, as RFC 9110 §7.8 allows.

@@ -34,6 +34,7 @@ mod session;
 mod sockets;
 mod stream;
 mod tracker;
+mod transport;
 mod tunnel;
 mod upstream;
 mod worker;

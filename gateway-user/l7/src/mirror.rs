@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_fn;
@@ -11,7 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::executor::spawn_guarded;
 use crate::program::Mirror;
-use crate::upstream::{Answer, Policy, Purpose, RequestBody, Upstream};
+use crate::transport::Purpose;
+use crate::upstream::{Answer, Policy, RequestBody, Upstream};
 use crate::worker::{State, Worker};
 
 /// Copies that a worker has under way; above it requests are not copied.
@@ -36,9 +38,11 @@ pub(crate) fn copy_to<'m>(
         let under_way = UnderWay(Rc::clone(worker));
         let (state, head, body) = (Rc::clone(state), head.clone(), body.copy());
         let destination = mirror.destination.clone();
-        spawn_guarded(Rc::clone(worker), async move {
+        spawn_guarded(Arc::clone(&worker.cells), async move {
             let upstream = Upstream {
-                worker: &under_way.0,
+                endpoints: &under_way.0.endpoints,
+                random: &under_way.0.random,
+                cells: &under_way.0.cells,
                 settings: &state.program.settings,
                 purpose: Purpose::Requests,
                 policy: Policy {

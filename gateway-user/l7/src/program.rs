@@ -26,7 +26,7 @@ pub(crate) use routes::{Found, Routes, View};
 pub(crate) use rule::{Mirror, Rule, Share};
 pub(crate) use stream::StreamRule;
 
-use crate::upstream::EndpointKey;
+use crate::transport::EndpointKey;
 use host_index::HostIndex;
 
 /// Everything that is served.

@@ -19,6 +19,7 @@ use crate::exchange::Client;
 use crate::executor::LocalExecutor;
 use crate::forwarded::Forwarded;
 use crate::hello::{self, Opened};
+use crate::metrics::WorkerCells;
 use crate::program::Port;
 use crate::service::answer;
 use crate::stream;
@@ -42,6 +43,36 @@ pub(crate) struct Accepted {
     pub(crate) slot: Slot,
 }
 
+/// What is left of an accepted connection beside its bytes.
+struct Arrival {
+    peer: SocketAddr,
+    local: SocketAddr,
+    tracker: Arc<Tracker>,
+    slot: Slot,
+}
+
+impl Arrival {
+    fn connection(
+        self,
+        worker: Rc<Worker>,
+        scheme: Scheme,
+        server_name: Option<String>,
+    ) -> Connection {
+        Connection {
+            client: Client {
+                server_name,
+                scheme,
+                port: self.local.port(),
+                forwarded: Forwarded::new(self.peer.ip(), self.local, scheme),
+            },
+            worker,
+            tracker: self.tracker,
+            local: self.local,
+            _slot: self.slot,
+        }
+    }
+}
+
 /// Serves a connection until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted {
@@ -54,71 +85,60 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Some((protocol, settings)) = terms(&worker, local) else {
         return;
     };
+    let arrival = Arrival {
+        peer,
+        local,
+        tracker,
+        slot,
+    };
     match protocol {
         PortProtocol::Http => {
-            let client = Client {
-                server_name: None,
-                scheme: Scheme::Http,
-                port: local.port(),
-                forwarded: Forwarded::new(peer.ip(), local, Scheme::Http),
-            };
-            let connection = Connection {
-                worker,
-                tracker,
-                local,
-                client,
-                _slot: slot,
-            };
+            let connection = arrival.connection(worker, Scheme::Http, None);
             serve_http(connection, stream, &settings).await;
         }
-        PortProtocol::Tls => {
-            tracker.handshake_started();
-            let find_port = |look: &mut dyn FnMut(&Port)| {
-                let state = worker.state();
-                state.program.port(local).into_iter().for_each(look);
-            };
-            let opening = hello::open(stream, find_port);
-            let Some(Some(opened)) = unless_killed(&tracker, opening).await else {
-                worker.cells.handshakes_failed.increment();
-                return;
-            };
-            tracker.handshake_finished();
-            let (stream, server_name) = match opened {
-                Opened::Http {
-                    stream,
-                    server_name,
-                } => (stream, server_name),
-                Opened::Ended { stream, rule } => {
-                    let client = (stream, &[][..]);
-                    let relay = stream::relay(&worker, &tracker, &settings, client, &rule);
-                    unless_killed(&tracker, relay).await;
-                    return;
-                }
-                Opened::Passed {
-                    stream,
-                    hello,
-                    rule,
-                } => {
-                    let client = (stream, hello.as_slice());
-                    let relay = stream::relay(&worker, &tracker, &settings, client, &rule);
-                    unless_killed(&tracker, relay).await;
-                    return;
-                }
-            };
-            let client = Client {
-                server_name,
-                scheme: Scheme::Https,
-                port: local.port(),
-                forwarded: Forwarded::new(peer.ip(), local, Scheme::Https),
-            };
-            let connection = Connection {
-                worker,
-                tracker,
-                local,
-                client,
-                _slot: slot,
-            };
-            serve_http(connection, stream, &settings).await;
+        PortProtocol::Tls => serve_tls(worker, stream, arrival, &settings).await,
+    }
+}
+
+async fn serve_tls(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    arrival: Arrival,
+    settings: &ProxySettings,
+) {
+    let tracker = Arc::clone(&arrival.tracker);
+    tracker.handshake_started();
+    let find_port = |look: &mut dyn FnMut(&Port)| {
+        let state = worker.state();
+        state.program.port(arrival.local).into_iter().for_each(look);
+    };
+    let opening = hello::open(stream, find_port);
+    let Some(Some(opened)) = unless_killed(&tracker, opening).await else {
+        worker.cells.handshakes_failed.increment();
+        return;
+    };
+    tracker.handshake_finished();
+    match opened {
+        Opened::Http {
+            stream,
+            server_name,
+        } => {
+            let connection = arrival.connection(worker, Scheme::Https, server_name);
+            serve_http(connection, stream, settings).await;
+        }
+        Opened::Ended { stream, rule } => {
+            let client = (stream, &[][..]);
+            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            unless_killed(&tracker, relay).await;
+        }
+        Opened::Passed {
+            stream,
+            hello,
+            rule,
+        } => {
+            let client = (stream, hello.as_slice());
+            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            unless_killed(&tracker, relay).await;
         }
     }
 }
@@ -137,7 +157,7 @@ where
     let connection = Rc::new(connection);
     let tracker = Arc::clone(&connection.tracker);
     let io = TokioIo::new(Tracked::new(stream, Arc::clone(&tracker)));
-    let engine = engine(settings, Rc::clone(&connection.worker));
+    let engine = engine(settings, Arc::clone(&connection.worker.cells));
     let service = service_fn(move |request| answer(Rc::clone(&connection), request));
     let mut serving = pin!(engine.serve_connection_with_upgrades(io, service));
     let mut obeyed = Signal::Run;
@@ -159,8 +179,8 @@ where
 }
 
 /// hyper with the limits of the settings. Deadlines are the tracker's: hyper would arm a timer per request.
-fn engine(settings: &ProxySettings, worker: Rc<Worker>) -> auto::Builder<LocalExecutor> {
-    let mut engine = auto::Builder::new(LocalExecutor(worker));
+fn engine(settings: &ProxySettings, cells: Arc<WorkerCells>) -> auto::Builder<LocalExecutor> {
+    let mut engine = auto::Builder::new(LocalExecutor(cells));
     let head_bytes_max = TARGET_BYTES_MAX + settings.header_bytes_max as usize;
     engine
         .http1()

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use gateway_ir::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -11,15 +12,16 @@ use tracing::{debug, trace};
 
 use crate::body::ResponseBody;
 use crate::connection::Connection;
-use crate::exchange::{self, Payload, Plan, Reply};
+use crate::exchange::{self, Forward, Payload, Plan, Reply};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
 use crate::mirror;
 use crate::refusal::{GrpcStatus, Refusal};
 use crate::request::FRAMED_TWICE;
+use crate::transport::Purpose;
 use crate::tunnel;
-use crate::upstream::{Answer, Policy, Purpose, RequestBody, Upstream};
+use crate::upstream::{Answer, Policy, RequestBody, Upstream};
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -107,28 +109,41 @@ async fn respond(
         exchange::announce_websocket(&mut parts.headers);
     }
     let upstream = Upstream {
-        worker,
+        endpoints: &worker.endpoints,
+        random: &worker.random,
+        cells: &worker.cells,
         settings,
         purpose: match upgrade {
             Some(_) => Purpose::Upgrade,
             None => Purpose::Requests,
         },
-        policy: Policy {
-            retry: plan.rule.retry.as_ref(),
-            timeouts: plan.rule.timeouts,
-            deadline: plan
-                .rule
-                .timeouts
-                .request
-                .map(|limit| in_flight.started() + limit),
-            pinned: plan.pinned,
-        },
+        policy: policy(&plan, in_flight),
     };
     let answer = upstream.send(destination, parts, body).await;
-    let mut answer = answer.inspect_err(|refusal| {
+    let answer = answer.inspect_err(|refusal| {
         let (rule, backend) = (&plan.rule.id, &destination.backend.name);
         debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
+    finish(answer, plan, upgrade, client.scheme)
+}
+
+fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
+    let timeouts = plan.rule.timeouts;
+    Policy {
+        retry: plan.rule.retry.as_ref(),
+        timeouts,
+        deadline: timeouts.request.map(|limit| in_flight.started() + limit),
+        pinned: plan.pinned,
+    }
+}
+
+/// Makes of an endpoint's head what the client gets.
+fn finish(
+    mut answer: Answer,
+    plan: Forward<'_>,
+    upgrade: Upgrade,
+    scheme: Scheme,
+) -> Result<Outcome, Refusal> {
     let switched = answer.response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched && upgrade.is_none() {
         // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
@@ -137,11 +152,9 @@ async fn respond(
     let served_by = answer.lease.address();
     let headers = answer.response.headers_mut();
     strip_hop_by_hop(headers);
-    plan.edit_response(headers, served_by, connection.client.scheme);
-    Ok(Outcome::Relay(
-        Box::new(answer),
-        upgrade.filter(|_| switched),
-    ))
+    plan.edit_response(headers, served_by, scheme);
+    let upgrade = upgrade.filter(|_| switched);
+    Ok(Outcome::Relay(Box::new(answer), upgrade))
 }
 
 /// Makes the client's response out of the endpoint's.

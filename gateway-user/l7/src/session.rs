@@ -14,7 +14,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use gateway_ir::{BackendName, CookieLifetime, RuleId, SessionCarrier, SessionPersistence};
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::upstream::Destination;
+use crate::transport::Destination;
 
 const ID_BYTES: usize = 16;
 const ISSUED_BYTES: usize = 4;

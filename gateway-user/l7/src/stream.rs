@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use crate::program::StreamRule;
 use crate::refusal::Refusal;
 use crate::tracker::Tracker;
-use crate::upstream::{Policy, Purpose, Upstream};
+use crate::transport::Purpose;
+use crate::upstream::{Policy, Upstream};
 use crate::worker::Worker;
 
 /// Relays a connection until either side ends it. It counts as a request in flight: a drain waits for it, and it has no
@@ -51,7 +52,9 @@ async fn connect(
     let share = rule.shares.draw(&worker.random);
     let destination = share.ok_or(Refusal::NoBackend)?.as_ref();
     let upstream = Upstream {
-        worker,
+        endpoints: &worker.endpoints,
+        random: &worker.random,
+        cells: &worker.cells,
         settings,
         purpose: Purpose::Stream,
         policy: Policy::default(),

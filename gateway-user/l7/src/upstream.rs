@@ -6,12 +6,11 @@ mod endpoint;
 mod form;
 mod link;
 mod policy;
-mod tls;
-mod transport;
 mod wire;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use gateway_ir::ProxySettings;
 use http::request::Parts;
@@ -19,24 +18,25 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::exchange::is_idempotent;
+use crate::metrics::WorkerCells;
+use crate::random::Random;
 use crate::refusal::Refusal;
-use crate::worker::Worker;
+use crate::transport::{Destination, Purpose};
 
 use backoff::Backoff;
 pub(crate) use body::RequestBody;
 use endpoint::Endpoint;
-pub(crate) use endpoint::{Busy, EndpointKey, Endpoints, Lease};
-pub(crate) use link::Purpose;
+pub(crate) use endpoint::{Busy, Endpoints, Lease};
 use link::{ConnectError, Link, dial};
 pub(crate) use policy::Policy;
-pub(crate) use transport::{Destination, Transports};
 pub(crate) use wire::Wire;
 
 /// What a worker sends a request with.
 #[derive(Debug)]
 pub(crate) struct Upstream<'a> {
-    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) endpoints: &'a Endpoints,
+    pub(crate) random: &'a Random,
+    pub(crate) cells: &'a Arc<WorkerCells>,
     pub(crate) settings: &'a ProxySettings,
     pub(crate) purpose: Purpose,
     pub(crate) policy: Policy<'a>,
@@ -110,7 +110,7 @@ impl Upstream<'_> {
                 }
                 // None accepts connections: those that refused first may have come up.
                 tries.tried.clear();
-                sleep(tries.backoff.pause(&self.worker.random)).await;
+                sleep(tries.backoff.pause(self.random)).await;
                 continue;
             };
             let spare = self.policy.spare(&request, tries.left);
@@ -135,9 +135,9 @@ impl Upstream<'_> {
             }
             tries.left -= 1;
             tries.tried.push(endpoint.address());
-            self.worker.cells.upstream_retries.increment();
+            self.cells.upstream_retries.increment();
             if pause == Pause::Yes {
-                sleep(tries.backoff.pause(&self.worker.random)).await;
+                sleep(tries.backoff.pause(self.random)).await;
             }
             request = next;
         }
@@ -159,7 +159,7 @@ impl Upstream<'_> {
             let dialed = timeout(self.settings.connect_timeout, dialing).await;
             match dialed.unwrap_or(Err(ConnectError::TimedOut)) {
                 Ok(wire) => {
-                    self.worker.cells.upstream_opened.increment();
+                    self.cells.upstream_opened.increment();
                     return Ok((wire, busy, endpoint.address()));
                 }
                 Err(error) => last = self.connect_error(&error),
@@ -170,11 +170,11 @@ impl Upstream<'_> {
     }
 
     fn choose(&self, destination: &Destination, tried: &[SocketAddr]) -> Option<Rc<Endpoint>> {
-        let endpoints = &self.worker.endpoints;
+        let endpoints = self.endpoints;
         if let Some(pinned) = self.policy.pinned.filter(|_| tried.is_empty()) {
             return Some(endpoints.endpoint((pinned, destination.transport.id())));
         }
-        endpoints.choose(destination, tried, &self.worker.random)
+        endpoints.choose(destination, tried, self.random)
     }
 
     async fn try_once(
@@ -213,7 +213,7 @@ impl Upstream<'_> {
                     let lost = failure.error();
                     let repeat = unsent.or(again.filter(|_| !lost.is_parse()));
                     request = repeat.ok_or_else(|| self.lost(lost))?;
-                    self.worker.cells.upstream_retries.increment();
+                    self.cells.upstream_retries.increment();
                 }
             }
         }
@@ -254,12 +254,12 @@ impl Upstream<'_> {
         let limit = self.settings.connect_timeout;
         let opening = async {
             let wire = dial(endpoint.address(), transport, self.purpose).await?;
-            Link::start(wire, transport, self.purpose, self.worker).await
+            Link::start(wire, transport, self.purpose, self.cells).await
         };
         let link = timeout(limit, opening)
             .await
             .map_err(|_elapsed| ConnectError::TimedOut)??;
-        self.worker.cells.upstream_opened.increment();
+        self.cells.upstream_opened.increment();
         Ok(endpoint.lease(link))
     }
 
@@ -268,13 +268,13 @@ impl Upstream<'_> {
             // The body that was being sent on is the client's.
             return Failure::Client(Refusal::Malformed("the request body broke off\n"));
         }
-        self.worker.cells.upstream_protocol_errors.increment();
+        self.cells.upstream_protocol_errors.increment();
         tracing::debug!(%error, "an endpoint did not answer");
         Failure::Lost(Refusal::UpstreamProtocol)
     }
 
     fn connect_error(&self, error: &ConnectError) -> Refusal {
-        let cells = &self.worker.cells;
+        let cells = self.cells;
         tracing::debug!(
             error = error as &dyn std::error::Error,
             "no connection to an endpoint"
@@ -314,7 +314,7 @@ fn whole(spare: Option<Request<RequestBody>>) -> Option<Request<RequestBody>> {
 /// A second copy of a request that does no harm when it arrives twice.
 fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     match request.body() {
-        RequestBody::Empty | RequestBody::Kept(_) if is_idempotent(request.method()) => {
+        RequestBody::Empty | RequestBody::Kept(_) if request.method().is_idempotent() => {
             copy(request)
         }
         RequestBody::Empty

@@ -11,7 +11,7 @@ use super::stream::StreamRule;
 use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
 use crate::session::SessionKey;
-use crate::upstream::{EndpointKey, Transports};
+use crate::transport::{EndpointKey, Transports};
 
 /// Makes programs of snapshots.
 #[derive(Debug)]

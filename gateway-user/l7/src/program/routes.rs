@@ -12,7 +12,7 @@ use super::condition::{Conditions, whole};
 use super::query::Query;
 use super::rule::Rule;
 use crate::session::SessionKey;
-use crate::upstream::{Destination, Transports};
+use crate::transport::{Destination, Transports};
 
 /// What routing reads of a request; borrowed, so that any engine can make one.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::weighted::Weighted;
 use crate::filter::Filters;
 use crate::refusal::Refusal;
 use crate::session::{SessionKey, Sessions};
-use crate::upstream::{Destination, Transports};
+use crate::transport::{Destination, Transports};
 
 /// What happens to a request that a rule matched.
 #[derive(Debug)]

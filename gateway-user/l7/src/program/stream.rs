@@ -4,7 +4,7 @@ use gateway_ir::{RuleId, StreamProgram, Target};
 
 use super::weighted::Weighted;
 use crate::refusal::Refusal;
-use crate::upstream::{Destination, Transports};
+use crate::transport::{Destination, Transports};
 
 /// Where the connections for one name go.
 #[derive(Debug)]

@@ -16,15 +16,12 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::RequestBody;
 use super::link::{Link, Shared, Single, Stream};
-use super::transport::{Destination, Transport, TransportId};
 use crate::clock::Clock;
 use crate::random::Random;
+use crate::transport::{Destination, EndpointKey, Transport};
 
 /// Idle connections that a worker keeps to one endpoint.
 const IDLE_CONNECTIONS_MAX: usize = 256;
-
-/// An endpoint as it is spoken to.
-pub(crate) type EndpointKey = (SocketAddr, TransportId);
 
 /// The endpoints that a worker has sent requests to.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use tokio_rustls::TlsConnector;
 
 use super::body::RequestBody;
 use super::form::{for_http1, for_http2};
-use super::transport::Transport;
 use super::wire::Wire;
 use crate::executor::{LocalExecutor, spawn_guarded};
-use crate::worker::Worker;
+use crate::metrics::WorkerCells;
+use crate::transport::{Purpose, Transport};
 
 /// Requests that share an HTTP/2 connection; more open another one (h2 has one lock per connection, and peers often
 /// allow 100).
@@ -44,17 +45,6 @@ pub(super) enum ConnectError {
     Engine(#[source] hyper::Error),
 }
 
-/// What a connection is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Requests.
-    Requests,
-    /// One request that asks to leave HTTP.
-    Upgrade,
-    /// Bytes that are not HTTP.
-    Stream,
-}
-
 /// Opens the bytes to an endpoint.
 pub(super) async fn dial(
     address: SocketAddr,
@@ -65,12 +55,11 @@ pub(super) async fn dial(
         .await
         .map_err(ConnectError::Refused)?;
     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
-    let Some(tls) = &transport.tls else {
+    let Some((server_name, config)) = transport.tls(purpose) else {
         return Ok(Wire::Plain(stream));
     };
-    let connector = TlsConnector::from(tls.config(purpose));
-    let stream = connector.connect(tls.server_name.clone(), stream).await;
-    let stream = stream.map_err(ConnectError::Tls)?;
+    let stream = TlsConnector::from(config).connect(server_name, stream);
+    let stream = stream.await.map_err(ConnectError::Tls)?;
     Ok(Wire::Tls(Box::new(stream)))
 }
 
@@ -89,14 +78,14 @@ impl Link {
         wire: Wire,
         transport: &Transport,
         purpose: Purpose,
-        worker: &Rc<Worker>,
+        cells: &Arc<WorkerCells>,
     ) -> Result<Self, ConnectError> {
         let offered = match &wire {
             Wire::Plain(_) => transport.protocol == BackendProtocol::Http2,
             Wire::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         };
         if offered && purpose == Purpose::Requests {
-            let shared = Shared::start(wire, transport, worker).await?;
+            let shared = Shared::start(wire, transport, cells).await?;
             return Ok(Self::Stream(Stream::new(&Rc::new(shared))));
         }
         Single::start(wire, purpose).await.map(Self::Single)
@@ -138,9 +127,9 @@ impl Shared {
     async fn start(
         wire: Wire,
         transport: &Transport,
-        worker: &Rc<Worker>,
+        cells: &Arc<WorkerCells>,
     ) -> Result<Self, ConnectError> {
-        let mut engine = http2::Builder::new(LocalExecutor(Rc::clone(worker)));
+        let mut engine = http2::Builder::new(LocalExecutor(Arc::clone(cells)));
         engine
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
@@ -149,17 +138,14 @@ impl Shared {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(ConnectError::Engine)?;
-        spawn_guarded(Rc::clone(worker), async {
+        spawn_guarded(Arc::clone(cells), async {
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection to an endpoint ended");
             }
         });
         Ok(Self {
             sender,
-            scheme: match transport.tls {
-                Some(_) => http::uri::Scheme::HTTPS,
-                None => http::uri::Scheme::HTTP,
-            },
+            scheme: transport.scheme(),
             streams: Cell::new(0),
         })
     }

@@ -25,7 +25,7 @@ async fn h2c_endpoints_get_http2_on_shared_connections() {
         protocol: BackendProtocol::Http2,
         ..backend("a", &[pod.address])
     };
-    let _rig = Rig::start(serving(address, vec![rule("/").to_backend(1, http2)])).await;
+    let _rig = Rig::start(serving(address, vec![rule("/").backed_by(1, http2)])).await;
 
     let mut client = Http1::connect(address).await;
     for _ in 0..10 {
@@ -49,7 +49,7 @@ async fn grpc_passes_with_its_trailers_and_refusals_are_grpc_statuses() {
         ..backend("a", &[pod.address])
     };
     let rules = vec![
-        rule("/svc").to_backend(1, http2),
+        rule("/svc").backed_by(1, http2),
         rule("/invalid").nowhere(1),
     ];
     let _rig = Rig::start(serving(address, rules)).await;
@@ -173,5 +173,5 @@ fn over_tls(address: SocketAddr, pod: &Pod, policy: BackendTls) -> gateway_ir::S
         tls: Some(Arc::new(policy)),
         ..backend("a", &[pod.address])
     };
-    serving(address, vec![rule("/").to_backend(1, backend)])
+    serving(address, vec![rule("/").backed_by(1, backend)])
 }

@@ -196,10 +196,10 @@ impl RuleBuilder {
     }
 
     pub(crate) fn to(self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
-        self.to_backend(weight, backend(service, endpoints))
+        self.backed_by(weight, backend(service, endpoints))
     }
 
-    pub(crate) fn to_backend(mut self, weight: u32, backend: Backend) -> Self {
+    pub(crate) fn backed_by(mut self, weight: u32, backend: Backend) -> Self {
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Backend(Arc::new(backend)),

@@ -210,10 +210,11 @@ async fn greeter(tls: Option<rustls::ServerConfig>) -> SocketAddr {
             tokio::spawn(async move {
                 match tls {
                     None => shout(stream).await,
-                    Some(tls) => match tls.accept(stream).await {
-                        Ok(stream) => shout(stream).await,
-                        Err(_) => {}
-                    },
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            shout(stream).await;
+                        }
+                    }
                 }
             });
         }
@@ -229,7 +230,8 @@ async fn shout(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + U
             return;
         };
         message.make_ascii_uppercase();
-        said = stream.write_all(&message[..length]).await;
+        let heard = message.get(..length).expect("as long as what was read");
+        said = stream.write_all(heard).await;
     }
 }
 
@@ -237,5 +239,5 @@ async fn read(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut message = [0; 64];
     let length = timeout(PATIENCE, stream.read(&mut message)).await;
     let length = length.expect("a message in time").expect("a message");
-    String::from_utf8_lossy(&message[..length]).into_owned()
+    String::from_utf8_lossy(message.get(..length).expect("what was read")).into_owned()
 }

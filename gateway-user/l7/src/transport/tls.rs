@@ -16,7 +16,7 @@ use rustls::{
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::link::Purpose;
+use super::Purpose;
 
 /// The system's roots, read when they are first asked for.
 #[derive(Debug, Default)]

@@ -1,20 +1,40 @@
 //! How endpoints are spoken to: protocol and TLS, compiled once and shared by all rules that want the same.
 
+mod tls;
+
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{Backend, BackendProtocol, BackendTls};
+use http::uri::Scheme;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
-use super::tls::{ClientTls, Roots};
 use crate::refusal::Refusal;
+use tls::{ClientTls, Roots};
+
+/// What a connection is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Requests.
+    Requests,
+    /// One request that asks to leave HTTP.
+    Upgrade,
+    /// Bytes that are not HTTP.
+    Stream,
+}
+
+/// An endpoint as it is spoken to.
+pub(crate) type EndpointKey = (SocketAddr, TransportId);
 
 /// How to speak to endpoints. Connections of different transports are never exchanged for each other.
 #[derive(Debug)]
 pub(crate) struct Transport {
     id: TransportId,
-    pub(super) protocol: BackendProtocol,
+    pub(crate) protocol: BackendProtocol,
     /// None: clear text.
-    pub(super) tls: Option<ClientTls>,
+    tls: Option<ClientTls>,
 }
 
 /// Names a transport for as long as it is in use.
@@ -42,6 +62,20 @@ impl Transport {
     /// Its name.
     pub(crate) fn id(&self) -> TransportId {
         self.id
+    }
+
+    /// The server name and the settings of TLS; nothing for clear text.
+    pub(crate) fn tls(&self, purpose: Purpose) -> Option<(ServerName<'static>, Arc<ClientConfig>)> {
+        let tls = self.tls.as_ref()?;
+        Some((tls.server_name.clone(), tls.config(purpose)))
+    }
+
+    /// The scheme of requests in HTTP/2.
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.tls {
+            Some(_) => Scheme::HTTPS,
+            None => Scheme::HTTP,
+        }
     }
 }
 
