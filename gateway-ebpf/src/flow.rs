@@ -157,8 +157,8 @@ fn open(key: &FlowKey, id: EndpointId, endpoint: &Endpoint) -> Result<(), Counte
 fn claim(key: &FlowKey, endpoint: &Endpoint, now: u64) -> Result<(), Counter> {
     let reverse = reply_key(key, endpoint);
     for (settled, entry) in [
-        (true, REPLIES.get_ptr(&reverse)),
-        (false, OPENING_REPLIES.get_ptr(&reverse)),
+        (true, REPLIES.get_ptr(reverse)),
+        (false, OPENING_REPLIES.get_ptr(reverse)),
     ] {
         let Some(entry) = entry else { continue };
         // SAFETY: map memory stays valid while the program runs.
@@ -171,7 +171,7 @@ fn claim(key: &FlowKey, endpoint: &Endpoint, now: u64) -> Result<(), Counter> {
         }
         // What has ended must not be found before the entry that is about to be written.
         if settled {
-            let _absent = REPLIES.remove(&reverse);
+            let _absent = REPLIES.remove(reverse);
         }
     }
     Ok(())

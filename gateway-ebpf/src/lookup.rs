@@ -2,7 +2,7 @@
 
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use gateway_common::addr::Address;
-use gateway_common::announce::MacBytes;
+use gateway_common::announce::{MacBytes, Port};
 use gateway_common::endpoint::{Endpoint, EndpointId, Place, REFUSED};
 use gateway_common::flow::FlowKey;
 use gateway_common::limits::SLOTS_PER_CHUNK;
@@ -25,9 +25,8 @@ pub(crate) fn is_in_pool(address: Address) -> bool {
 /// The Ethernet address of an interface.
 #[inline(always)]
 pub(crate) fn mac_of(interface: u32) -> Option<MacBytes> {
-    let port = PORTS.get_ptr(interface)?;
-    // SAFETY: map memory stays readable while the program runs; a value is replaced as a whole.
-    Some(unsafe { (*port).mac() })
+    let port = PORTS.get(Port::slot(interface))?;
+    (port.interface() == interface).then_some(port.mac())
 }
 
 /// The frontend behind a VIP's port.

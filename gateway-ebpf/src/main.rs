@@ -8,8 +8,13 @@
     unsafe_code,
     reason = "packets and maps are reached through raw pointers; every block says why it holds"
 )]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "offsets and lengths of packets are small; a fallible conversion only adds branches for the verifier"
+)]
 
 mod answer;
+mod change;
 mod counters;
 mod egress;
 mod flow;
@@ -23,6 +28,7 @@ mod parse;
 mod rewrite;
 mod socket;
 
+use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{classifier, sk_lookup, xdp};
 use aya_ebpf::programs::{SkLookupContext, TcContext, XdpContext};
 use aya_ebpf::{bindings::TC_ACT_SHOT, bindings::TC_ACT_UNSPEC, bindings::xdp_action};
@@ -33,7 +39,8 @@ use crate::link::{TcFrame, XdpFrame};
 /// Gates 1 and 2 on an interface with native XDP.
 #[xdp]
 fn sanmon_xdp(context: XdpContext) -> u32 {
-    match conclude(ingress::steer(&XdpFrame::new(context))) {
+    let frame = XdpFrame::new(context);
+    match conclude(frame.context(), ingress::steer(&frame)) {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Reflect => xdp_action::XDP_TX,
@@ -44,7 +51,8 @@ fn sanmon_xdp(context: XdpContext) -> u32 {
 #[classifier]
 fn sanmon_ingress(context: TcContext) -> i32 {
     let frame = TcFrame::new(context);
-    match conclude(frame.linearise().and_then(|()| ingress::steer(&frame))) {
+    let outcome = frame.linearise().and_then(|()| ingress::steer(&frame));
+    match conclude(frame.context(), outcome) {
         // Goes on with the next program at this hook, then to the stack.
         Verdict::Pass => TC_ACT_UNSPEC,
         Verdict::Drop => TC_ACT_SHOT,
@@ -56,7 +64,8 @@ fn sanmon_ingress(context: TcContext) -> i32 {
 #[classifier]
 fn sanmon_egress(context: TcContext) -> i32 {
     let frame = TcFrame::new(context);
-    match conclude(frame.linearise().and_then(|()| egress::reverse(&frame))) {
+    let outcome = frame.linearise().and_then(|()| egress::reverse(&frame));
+    match conclude(frame.context(), outcome) {
         Verdict::Pass | Verdict::Reflect => TC_ACT_UNSPEC,
         Verdict::Drop => TC_ACT_SHOT,
     }
@@ -78,11 +87,15 @@ fn sanmon_socket(context: SkLookupContext) -> u32 {
 ///
 /// Stages end early with `Err` or late with `Ok`; both are just the reason.
 #[inline(always)]
-fn conclude(outcome: Result<Counter, Counter>) -> Verdict {
+fn conclude(context: &impl EbpfContext, outcome: Result<Counter, Counter>) -> Verdict {
     let reason = match outcome {
         Ok(reason) | Err(reason) => reason,
     };
     counters::count(reason);
+    #[cfg(feature = "log")]
+    aya_log_ebpf::trace!(context, "counted under reason {}", reason.index());
+    #[cfg(not(feature = "log"))]
+    let _no_log = context;
     reason.verdict()
 }
 

@@ -14,9 +14,9 @@ use gateway_common::limits::{
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
 
-/// Attached interfaces by index.
+/// Attached interfaces by the low bits of their index.
 #[btf_map]
-pub(crate) static PORTS: HashMap<u32, Port, PORTS_MAX> = HashMap::new();
+pub(crate) static PORTS: Array<Port, PORTS_MAX> = Array::new();
 
 /// The prefixes of all pools.
 #[btf_map]

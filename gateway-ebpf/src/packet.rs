@@ -7,7 +7,7 @@ use network_types::arp::ArpHdr;
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use network_types::udp::UdpHdr;
 
-use crate::rewrite::Change;
+use crate::change::Change;
 
 /// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
 const OFFSET_MAX: usize = 255;
@@ -90,6 +90,9 @@ pub(crate) fn write<H: Header>(
 /// every packet case fails.
 #[inline(always)]
 pub(crate) fn opaque(value: usize) -> usize {
+    #[cfg(not(target_arch = "bpf"))]
+    let hidden = core::hint::black_box(value);
+    #[cfg(target_arch = "bpf")]
     let mut hidden = value;
     #[cfg(target_arch = "bpf")]
     // SAFETY: moves a register to itself. An empty text gives two lines the same instruction, which the kernel refuses.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
-use gateway_ir::{Gate, GateReport, NodeName};
+use gateway_ir::{Gate, GateReport, Generation, NodeName};
 use gateway_translate::ObjectStatus;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -48,6 +48,8 @@ pub(crate) struct Board {
     reports: RwLock<Reports>,
     owners: RwLock<Vec<Owner>>,
     notes: RwLock<BTreeSet<String>>,
+    /// The configuration whose routes are set, or why they are not; none: not yet tried.
+    routed: RwLock<Option<Result<Generation, String>>>,
     draining: RwLock<Option<Duration>>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
     metrics: Metrics,
@@ -63,6 +65,7 @@ impl Board {
             reports: RwLock::default(),
             owners: RwLock::default(),
             notes: RwLock::default(),
+            routed: RwLock::default(),
             draining: RwLock::default(),
             registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
             metrics,
@@ -96,6 +99,11 @@ impl Board {
         *self.notes.write() = notes;
     }
 
+    /// Takes over whether the routes from gate 2 to gate 3 are set.
+    pub(crate) fn routed(&self, routed: Result<Generation, String>) {
+        *self.routed.write() = Some(routed);
+    }
+
     /// Says that the process is ending.
     pub(crate) fn drain(&self, within: Duration) {
         *self.draining.write() = Some(within);
@@ -126,12 +134,29 @@ impl Board {
         let published = self.published();
         let mut readiness = status::readiness(published.as_deref(), &self.reports.read());
         readiness.notes.extend(self.notes.read().iter().cloned());
+        if let Some(text) = self.unrouted(published.as_deref()) {
+            readiness.missing.push(text);
+            readiness.ready = false;
+        }
         if let Some(within) = *self.draining.read() {
             let text = format!("the process is ending, within {} s", within.as_secs());
             readiness.missing.push(text);
             readiness.ready = false;
         }
         readiness
+    }
+
+    /// What is missing of the routes that gate 3 needs behind gate 2.
+    fn unrouted(&self, published: Option<&Published>) -> Option<String> {
+        let published = published?;
+        if self.reports.read().get(&Gate::Steer)?.off.is_some() {
+            return None;
+        }
+        match &*self.routed.read() {
+            Some(Ok(generation)) if *generation == published.generation => None,
+            Some(Err(why)) => Some(why.clone()),
+            Some(Ok(_)) | None => Some("the routes of the VIPs are not set yet".to_owned()),
+        }
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -121,7 +121,7 @@ fn services(services: &[Value]) -> String {
     let rows = services.iter().map(|it| {
         let endpoints = list(it, "/target/Endpoints/endpoints").count();
         let target = match it.pointer("/target/Endpoints") {
-            Some(_) => format!("{endpoints} endpoints"),
+            Some(_) => format!("endpoints ({endpoints})"),
             None => "proxy".to_owned(),
         };
         let gateway = format!(
@@ -133,7 +133,7 @@ fn services(services: &[Value]) -> String {
         vec![
             text(it, "/vip"),
             text(it, "/port"),
-            text(it, "/protocol"),
+            text(it, "/protocol").to_uppercase(),
             gateway,
             target,
         ]

@@ -202,7 +202,8 @@ impl Wire {
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                start::say_off(&self.board, &why);
+                warn!(why, "{}", start::OFF);
+                start::show_off(&self.board, &why);
                 self.off = Some(why);
             }
         }
@@ -215,12 +216,11 @@ impl Wire {
             Ok(routes) => routes.sync(wanted).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = result {
-            warn!(
-                error = format!("{error:#}"),
-                "a VIP has no route to the proxy"
-            );
+        let result = result.map_err(|error| format!("a VIP has no route to the proxy: {error:#}"));
+        if let Err(error) = &result {
+            warn!(error);
         }
+        self.board.routed(result.map(|()| published.generation));
     }
 
     fn connect_routes(&mut self) -> anyhow::Result<&mut Routes> {

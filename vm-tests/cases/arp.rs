@@ -85,7 +85,6 @@ pub(crate) fn owned() -> Vec<Case> {
 /// Everything that the kernel must not see, and what it must.
 pub(crate) fn guarded() -> Vec<Case> {
     let ask = || eth(CLIENT, BROADCAST);
-    let valid = || ask().arp_request((CLIENT, C), VIP);
     vec![
         case(
             "a free pool address is nobody's",
@@ -137,6 +136,14 @@ pub(crate) fn guarded() -> Vec<Case> {
             ask().arp_request((CLIENT, C), Ipv4Addr::new(192, 168, 2, 250)),
         )
         .stays(Counter::ArpGuarded),
+    ]
+}
+
+/// ARP that is none, and neighbour solicitations.
+pub(crate) fn malformed() -> Vec<Case> {
+    let ask = || eth(CLIENT, BROADCAST);
+    let valid = || ask().arp_request((CLIENT, C), VIP);
+    vec![
         case("no Ethernet hardware type", patched(valid(), 14, &[0, 6]))
             .stays(Counter::ArpMalformed),
         case("no IPv4 protocol type", patched(valid(), 16, &[0x86, 0xdd]))

@@ -131,10 +131,9 @@ impl Bench {
 
 impl Drop for Bench {
     fn drop(&mut self) {
-        if let Some(datapath) = self.datapath.take()
-            && let Err(error) = datapath.remove()
-        {
-            eprintln!("the datapath stays behind: {error}");
+        let removed = self.datapath.take().map(Datapath::remove);
+        if !std::thread::panicking() {
+            assert!(matches!(removed, None | Some(Ok(()))), "{removed:?}");
         }
     }
 }

@@ -66,6 +66,12 @@ pub(crate) fn tcp() -> Vec<Case> {
             Counter::RefusedTcp,
             answer().tcp(22, 4000, RST | ACK).numbers(0, 0).build(),
         ),
+    ]
+}
+
+/// TCP that must not be answered (RFC 1122 §3.2.2), and TCP to a service that serves nothing.
+pub(crate) fn tcp_without_answer() -> Vec<Case> {
+    vec![
         case(
             "a reset is never answered",
             ask().tcp(4000, 22, RST).build(),
@@ -119,18 +125,18 @@ pub(crate) fn tcp() -> Vec<Case> {
 /// UDP and everything else to a VIP.
 pub(crate) fn others() -> Vec<Case> {
     let datagram = ask().udp(4000, 9, b"is anybody there?");
-    let quoted: Vec<u8> = datagram[14..14 + 28].to_vec();
+    let quoted = |frame: &[u8]| frame.iter().skip(14).take(28).copied().collect::<Vec<u8>>();
     vec![
         case("a datagram's port is unreachable", datagram.clone()).becomes(
             Counter::RefusedUdp,
-            answer().icmp(3, 3, &[vec![0; 4], quoted].concat()),
+            answer().icmp(3, 3, &[vec![0; 4], quoted(&datagram)].concat()),
         ),
         case("an empty datagram's too", ask().udp(4000, 9, b"")).becomes(
             Counter::RefusedUdp,
             answer().icmp(
                 3,
                 3,
-                &[vec![0; 4], ask().udp(4000, 9, b"")[14..].to_vec()].concat(),
+                &[vec![0; 4], quoted(&ask().udp(4000, 9, b""))].concat(),
             ),
         ),
         case(

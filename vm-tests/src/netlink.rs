@@ -10,8 +10,7 @@ use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkXdp, XdpAttached,
 };
-use rtnetlink::packet_route::route::RouteScope;
-use rtnetlink::packet_route::route::RouteType;
+use rtnetlink::packet_route::route::{RouteFlags, RouteScope, RouteType};
 use rtnetlink::{
     Handle, IpVersion, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -308,8 +307,12 @@ pub async fn routing() -> anyhow::Result<Vec<String>> {
         .try_collect()
         .await?;
     let mut lines: Vec<String> = routes
-        .iter()
-        .map(|route| format!("{route:?}"))
+        .into_iter()
+        .map(|mut route| {
+            // Whether a link has its carrier yet is no matter of routing.
+            route.header.flags = RouteFlags::empty();
+            format!("{route:?}")
+        })
         .chain(rules.iter().map(|rule| format!("{rule:?}")))
         .collect();
     lines.sort();

@@ -32,6 +32,19 @@ fn arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does() {
 }
 
 #[test]
+fn malformed_arp_about_a_pool_ends_here() {
+    check_both_ways_in("malformed_arp_about_a_pool_ends_here", &arp::malformed());
+}
+
+#[test]
+fn what_must_not_be_answered_is_not() {
+    check_both_ways_in(
+        "what_must_not_be_answered_is_not",
+        &refuse::tcp_without_answer(),
+    );
+}
+
+#[test]
 fn tcp_without_listener_is_reset_as_a_host_would() {
     check_both_ways_in(
         "tcp_without_listener_is_reset_as_a_host_would",

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gateway_ir::{Gate, GateReport, Generation, ListenerId, ServiceTarget, Snapshot};
+use gateway_ir::{
+    Gate, GateReport, Generation, ListenerFailure, ListenerId, ServiceTarget, Snapshot,
+};
 use gateway_translate::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 use serde::Serialize;
 
@@ -63,11 +65,17 @@ pub fn readiness(published: Option<&Published>, reports: &Reports) -> Readiness 
             missing.push(format!("{gate} has not taken over a configuration yet"));
         }
         let failures = report.failures.iter();
-        let failures = failures.map(|it| format!("listener {}: {}", it.listener, it.message));
         match gate {
-            // An address that nobody answers for is the failure that a probe has to see.
-            Gate::Announce => missing.extend(failures),
-            Gate::Steer | Gate::Proxy => notes.extend(failures),
+            // An address that nobody answers for is the failure that a probe has to see; its listeners say the same.
+            Gate::Announce => {
+                let messages: BTreeSet<_> = failures.map(|it| it.message.clone()).collect();
+                missing.extend(messages);
+            }
+            Gate::Steer | Gate::Proxy => {
+                let named =
+                    |it: &ListenerFailure| format!("listener {}: {}", it.listener, it.message);
+                notes.extend(failures.map(named));
+            }
         }
     }
     let problems = published.iter().flat_map(|it| &it.problems);

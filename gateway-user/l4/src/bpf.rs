@@ -3,6 +3,8 @@
 mod detach;
 mod links;
 mod maps;
+#[cfg(feature = "log")]
+mod packet_log;
 mod trial;
 
 use std::io;
@@ -32,6 +34,8 @@ const SOCKET: &str = "sanmon_socket";
 #[derive(Debug)]
 pub(crate) struct Programs {
     object: Ebpf,
+    #[cfg(feature = "log")]
+    log: packet_log::PacketLog,
 }
 
 /// Loads the programs on the maps pinned under a directory; maps that are not there are made.
@@ -49,7 +53,11 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
     }
     let mut object = loader.load(OBJECT).map_err(refused)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
-    let mut programs = Programs { object };
+    let mut programs = Programs {
+        #[cfg(feature = "log")]
+        log: packet_log::PacketLog::open(&mut object),
+        object,
+    };
     for name in [XDP, FLOOR] {
         programs.xdp(name).and_then(Xdp::load).map_err(refused)?;
     }
@@ -65,6 +73,12 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
 }
 
 impl Programs {
+    /// Hands what the programs logged to this process's log. Nothing, unless both sides have the `log` feature.
+    pub(crate) fn read_log(&mut self) {
+        #[cfg(feature = "log")]
+        self.log.read();
+    }
+
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
         let program = self.object.program_mut(name);
         program.ok_or(ProgramError::NotLoaded)?.try_into()

@@ -8,9 +8,11 @@ use std::time::Duration;
 use gateway_common::announce::{Answer, AnswerKey, Port};
 use gateway_common::limits::SOCKETS_MAX;
 use gateway_ir::{DatapathMode, Interface, Mac, NodeName, Snapshot};
+use nix::net::if_::if_indextoname;
 use tracing::{debug, info, warn};
 
 use crate::bpf::{self, KernelMaps, Links, Programs};
+use crate::hook::Hook;
 use crate::plan::{State, key_of, plan};
 use crate::root::{self, Root};
 use crate::stats::ServiceCounters;
@@ -25,15 +27,6 @@ pub struct Settings {
     pub bpf_root: PathBuf,
     /// This node: endpoints on others are not delivered here.
     pub node: NodeName,
-}
-
-/// Which hook an interface's packets go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// Native XDP.
-    Native,
-    /// tcx ingress.
-    Tc,
 }
 
 /// The programs, links and maps of one node.
@@ -116,12 +109,21 @@ impl Datapath {
     /// When the kernel refuses.
     pub fn introduce(&mut self, interface: &Interface) -> Result<(), AttachError> {
         let Mac(mac) = interface.mac;
-        self.maps
-            .set_port(interface.index, Port::new(mac))
-            .map_err(|source| AttachError::Kernel {
-                subject: interface.name.clone(),
-                source: Box::new(source),
-            })
+        let failed = |source| AttachError::Kernel {
+            subject: interface.name.clone(),
+            source: Box::new(source),
+        };
+        let holder = self.maps.holder_of_port(interface.index).map_err(failed)?;
+        if let Some(holder) = holder
+            && if_indextoname(holder).is_ok()
+        {
+            return Err(AttachError::Collision {
+                interface: interface.name.clone(),
+                other: holder,
+            });
+        }
+        let port = Port::new(interface.index, mac);
+        self.maps.set_port(interface.index, port).map_err(failed)
     }
 
     /// Detaches an interface's programs, also when the interface is gone.
@@ -143,6 +145,7 @@ impl Datapath {
     /// # Errors
     /// When it does not fit, or the kernel refuses; what was written is consistent, and the next call goes on from there.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
+        self.programs.read_log();
         let next = plan(snapshot, &self.node, &self.state)?;
         let outcome = apply::apply(&mut self.maps, &mut self.state, &next);
         let id_of = |service: &gateway_ir::Service| {
@@ -185,6 +188,7 @@ impl Datapath {
         mac: Mac,
         until: Duration,
     ) -> Result<(), ApplyError> {
+        self.programs.read_log();
         if address.is_ipv6() {
             return Err(ApplyError::Family { address });
         }

@@ -79,6 +79,16 @@ pub enum AttachError {
         /// The interface.
         interface: String,
     },
+    /// Two interfaces need the same entry of the programs' table.
+    #[error(
+        "interface {interface} and the one of index {other} cannot have programs at the same time"
+    )]
+    Collision {
+        /// The interface.
+        interface: String,
+        /// The index of the other one.
+        other: u32,
+    },
     /// The kernel has no tcx.
     #[error("the kernel has no tcx links; Linux 6.6 or newer is needed")]
     NoTcx,

@@ -10,7 +10,7 @@ use gateway_control::Published;
 use gateway_ir::{
     DatapathMode, Gate, GateReport, Generation, Interface, ListenerFailure, Snapshot,
 };
-use gateway_l4::{Counters, Datapath, Hook};
+use gateway_l4::{Counters, Datapath};
 use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 
@@ -44,7 +44,6 @@ pub(super) struct Node {
 struct Attached {
     interface: Interface,
     mode: DatapathMode,
-    hook: Hook,
 }
 
 impl Node {
@@ -212,15 +211,8 @@ impl Node {
                 continue;
             }
             match self.datapath.attach(&interface, mode) {
-                Ok(hook) => {
-                    if last.is_none_or(|last| last.hook != hook) {
-                        info!(interface = interface.name, ?hook, "attached");
-                    }
-                    let attached = Attached {
-                        mode,
-                        hook,
-                        interface,
-                    };
+                Ok(_hook) => {
+                    let attached = Attached { mode, interface };
                     self.attached.insert(attached.interface.index, attached);
                 }
                 Err(error) => {

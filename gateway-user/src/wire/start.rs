@@ -10,11 +10,15 @@ use gateway_ir::Gate;
 use gateway_l4::OpenError;
 use gateway_l7::{Listen, Proxy};
 use prometheus_client::registry::Registry;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::board::{Board, Part};
 use crate::config::Config;
 use crate::gates::{self, Gates, Leave};
+
+/// What the log says, once, with the reason in a field.
+pub(super) const OFF: &str =
+    "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets";
 
 /// What the gates are started with.
 #[derive(Clone, Debug)]
@@ -71,7 +75,11 @@ pub(super) fn start(
     pools: Pools,
 ) -> anyhow::Result<Started> {
     let why = match pools {
-        Pools::None => "no address pool is configured".to_owned(),
+        Pools::None => {
+            let why = "no address pool is configured";
+            info!(why, "{OFF}");
+            why.to_owned()
+        }
         Pools::Configured => match together(settings, board) {
             Ok((gates, proxy)) => {
                 return Ok(Started {
@@ -81,10 +89,14 @@ pub(super) fn start(
                 });
             }
             Err(error) if is_in_use(&error) => return Err(error),
-            Err(error) => format!("{error:#}"),
+            Err(error) => {
+                let why = format!("{error:#}");
+                warn!(why, "{OFF}");
+                why
+            }
         },
     };
-    say_off(board, &why);
+    show_off(board, &why);
     Ok(Started {
         gates: None,
         proxy: start_proxy(settings, board, Listen::Addresses)?,
@@ -107,12 +119,8 @@ pub(super) fn together(settings: &Settings, board: &Arc<Board>) -> anyhow::Resul
     }
 }
 
-/// Says once which gates are off, and why.
-pub(super) fn say_off(board: &Board, why: &str) {
-    info!(
-        why,
-        "gate 1 (announce) and gate 2 (steer) are off, gate 3 (proxy) runs on ordinary sockets"
-    );
+/// Shows which gates are off, and why.
+pub(super) fn show_off(board: &Board, why: &str) {
     board.off(Gate::Announce, why);
     board.off(Gate::Steer, why);
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_ir::{
-    HostPattern, HttpPort, Listener, ListenerFailure, ObjectName, PortProtocol, Protocol, Service,
-};
+use gateway_ir::{HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Service};
 use gateway_translate::{ListenerStatus, ObjectKey};
 
 use super::*;

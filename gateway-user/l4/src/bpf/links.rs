@@ -11,7 +11,8 @@ use aya::sys::SyscallError;
 use nix::errno::Errno;
 
 use super::{EGRESS, INGRESS, Programs, XDP};
-use crate::{AttachError, Hook};
+use crate::AttachError;
+use crate::hook::Hook;
 
 const SOCKET_PIN: &str = "socket";
 
@@ -124,7 +125,11 @@ fn attach_tc(
     let options = TcAttachOptions::TcxOrder(LinkOrder::first());
     let id = program
         .attach_with_options(name, direction, options)
-        .map_err(|source| failure(name, source))?;
+        .map_err(|source| match errno_of(&source) {
+            // Older kernels do not know the kind of link.
+            Some(Errno::EINVAL) => AttachError::NoTcx,
+            _ => failure(name, source),
+        })?;
     let link = program
         .take_link(id)
         .map_err(|source| failure(name, source))?;

@@ -82,7 +82,7 @@ pub(super) fn check_pins(pins: &Path) -> Result<(), OpenError> {
 
 /// Handles of the maps that user space reads or writes.
 pub(crate) struct KernelMaps {
-    ports: HashMap<MapData, u32, Port>,
+    ports: Array<MapData, Port>,
     pools: LpmTrie<MapData, Address, u32>,
     answers: HashMap<MapData, AnswerKey, Answer>,
     vips: HashMap<MapData, Address, u32>,
@@ -150,15 +150,23 @@ impl KernelMaps {
         Ok(state)
     }
 
+    /// The interface whose entry another one would need.
+    pub(crate) fn holder_of_port(&self, interface: u32) -> Result<Option<u32>, ApplyError> {
+        let port = self.ports.get(&Port::slot(interface), 0);
+        let holder = port.map_err(error("PORTS"))?.interface();
+        Ok((holder != 0 && holder != interface).then_some(holder))
+    }
+
     pub(crate) fn set_port(&mut self, interface: u32, port: Port) -> Result<(), ApplyError> {
-        self.ports
-            .insert(interface, port, 0)
-            .map_err(error("PORTS"))
+        let slot = Port::slot(interface);
+        self.ports.set(slot, port, 0).map_err(error("PORTS"))
     }
 
     /// Forgets an interface and what may be answered there.
     pub(crate) fn forget_port(&mut self, interface: u32) -> Result<(), ApplyError> {
-        absent_is_fine(self.ports.remove(&interface)).map_err(error("PORTS"))?;
+        if self.holder_of_port(interface)?.is_none() {
+            self.set_port(interface, Port::NONE)?;
+        }
         let keys: Result<Vec<AnswerKey>, MapError> = self.answers.keys().collect();
         for key in keys.map_err(error("ANSWERS"))? {
             if key.interface() == interface {

@@ -47,6 +47,21 @@ fn a_file_that_an_editor_replaces_is_never_missing() {
 }
 
 #[test]
+fn a_file_that_vanishes_waits_for_its_successor() {
+    let base = TempDir::new().expect("directory");
+    let folder = Folder::open(base.path()).expect("folder");
+    let (events, _signals) = channel();
+    let mut watch = Watch::new(folder, events);
+    let path = base.path().join("a.yaml");
+    let gone = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    assert!(!watch.take(Ok(Event::new(gone).add_path(path.clone()))));
+    assert!(watch.unfinished.contains_key(&path));
+    assert!(watch.take(Ok(Event::new(written).add_path(path))));
+    assert!(watch.unfinished.is_empty());
+}
+
+#[test]
 fn the_swap_of_a_mounted_config_map_is_seen() {
     let watched = Watched::new();
     fs::create_dir(watched.path("..1")).expect("directory");
