@@ -95,5 +95,5 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         slot,
     };
     let serving = serve(Rc::clone(worker), accepted);
-    spawn_guarded(Rc::clone(worker), serving);
+    spawn_guarded(Arc::clone(&worker.cells), serving);
 }

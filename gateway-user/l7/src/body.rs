@@ -1,14 +1,25 @@
 //! What clients are sent: a text of the proxy's own, or an endpoint's body as it comes. Nothing is boxed.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::in_flight::InFlight;
 use crate::upstream::Lease;
+
+/// Why an answer ends before it is whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CutOff {
+    #[error("the endpoint broke off")]
+    Upstream(#[source] hyper::Error),
+    #[error("the rule's time is over")]
+    TimedOut,
+}
 
 /// What is sent to a client. The request counts as in flight until this is dropped.
 #[derive(Debug)]
@@ -25,6 +36,8 @@ enum Content {
         incoming: Incoming,
         /// The connection that the body comes from, given back at its end.
         lease: Option<Lease>,
+        /// When the rest must have come.
+        until: Option<Pin<Box<Sleep>>>,
     },
 }
 
@@ -33,6 +46,14 @@ impl ResponseBody {
     pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
         Self {
             content: Content::Text(Some(text)),
+            _in_flight: Some(in_flight),
+        }
+    }
+
+    /// Nothing.
+    pub(crate) fn empty(in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Text(None),
             _in_flight: Some(in_flight),
         }
     }
@@ -46,13 +67,22 @@ impl ResponseBody {
     }
 
     /// An endpoint's body.
-    pub(crate) fn upstream(incoming: Incoming, lease: Lease, in_flight: InFlight) -> Self {
+    pub(crate) fn upstream(
+        incoming: Incoming,
+        lease: Lease,
+        until: Option<Instant>,
+        in_flight: InFlight,
+    ) -> Self {
         let mut lease = Some(lease);
         if incoming.is_end_stream() {
             give_back(&mut lease);
         }
         Self {
-            content: Content::Upstream { incoming, lease },
+            content: Content::Upstream {
+                incoming,
+                lease,
+                until: until.map(|until| Box::pin(sleep_until(until))),
+            },
             _in_flight: Some(in_flight),
         }
     }
@@ -66,18 +96,22 @@ fn give_back(lease: &mut Option<Lease>) {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = CutOff;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match &mut self.get_mut().content {
             Content::Text(text) => {
                 let text = text.take();
                 Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
             }
-            Content::Upstream { incoming, lease } => {
+            Content::Upstream {
+                incoming,
+                lease,
+                until,
+            } => {
                 let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
                 if frame.is_pending()
                     && let Some(lease) = lease
@@ -86,11 +120,18 @@ impl Body for ResponseBody {
                     lease.drive(cx);
                     frame = Pin::new(&mut *incoming).poll_frame(cx);
                 }
+                if frame.is_pending()
+                    && let Some(until) = until
+                    && until.as_mut().poll(cx).is_ready()
+                {
+                    // The status is sent already: all that can be said is that the answer is not whole.
+                    return Poll::Ready(Some(Err(CutOff::TimedOut)));
+                }
                 let frame = ready!(frame);
                 if frame.is_none() || incoming.is_end_stream() {
                     give_back(lease);
                 }
-                Poll::Ready(frame)
+                Poll::Ready(frame.map(|frame| frame.map_err(CutOff::Upstream)))
             }
         }
     }

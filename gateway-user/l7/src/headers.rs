@@ -1,43 +1,10 @@
-//! Headers that belong to one hop, and those that tell an endpoint who the client is.
-
-use std::net::IpAddr;
+//! Headers that belong to one hop.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// What an endpoint is told about the client; made once per connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Forwarded {
-    address: HeaderValue,
-    scheme: HeaderValue,
-}
-
-impl Forwarded {
-    pub(crate) fn new(client: IpAddr, scheme: &'static str) -> Self {
-        let address = HeaderValue::try_from(client.to_canonical().to_string());
-        Self {
-            address: address.expect("an IP address is visible ASCII"),
-            scheme: HeaderValue::from_static(scheme),
-        }
-    }
-
-    /// Replaces what the client claims about itself: nobody in front of this proxy is trusted.
-    pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        for claim in [header::FORWARDED, X_FORWARDED_HOST, X_FORWARDED_PORT] {
-            headers.remove(claim);
-        }
-        headers.insert(X_FORWARDED_FOR, self.address.clone());
-        headers.insert(X_FORWARDED_PROTO, self.scheme.clone());
-        headers.insert(X_REAL_IP, self.address.clone());
-    }
-}
 
 /// Removes what is meant for one connection only (RFC 9110 §7.6.1), and what `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -146,27 +113,6 @@ mod tests {
         );
         strip_hop_by_hop(&mut headers);
         assert_eq!(headers, self::headers(&kept));
-    }
-
-    #[test]
-    fn what_a_client_claims_about_itself_is_overwritten() {
-        let mut headers = headers(&[
-            ("x-forwarded-for", "203.0.113.9"),
-            ("x-forwarded-for", "203.0.113.8"),
-            ("x-real-ip", "203.0.113.9"),
-            ("x-forwarded-host", "evil"),
-            ("forwarded", "for=203.0.113.9"),
-        ]);
-        let client = "::ffff:192.0.2.1".parse().expect("an address");
-        Forwarded::new(client, "https").write(&mut headers);
-        assert_eq!(
-            headers,
-            self::headers(&[
-                ("x-forwarded-for", "192.0.2.1"),
-                ("x-forwarded-proto", "https"),
-                ("x-real-ip", "192.0.2.1"),
-            ])
-        );
     }
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -35,6 +35,13 @@ impl InFlight {
     }
 }
 
+impl InFlight {
+    /// When the request's head was complete.
+    pub(crate) fn started(&self) -> tokio::time::Instant {
+        self.started.into()
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.connection.tracker.request_finished();

@@ -5,7 +5,7 @@
 //!
 //! From the outside in: [`Proxy`] is the handle; the coordinator's thread compiles snapshots into programs and opens
 //! sockets; each worker is a thread (`worker_thread`) that accepts, speaks TLS and HTTP (`serve`), answers (`service`),
-//! decides without IO (`request`, `exchange`, `program`) and forwards (`upstream`). Nothing of a request crosses workers.
+//! decides without IO (`request`, `exchange`, `program`, `filter`) and forwards (`upstream`). Nothing of a request crosses workers.
 
 #![forbid(unsafe_code)]
 
@@ -16,9 +16,13 @@ mod connection;
 mod coordinator;
 mod exchange;
 mod executor;
+mod filter;
+mod forwarded;
 mod headers;
+mod hello;
 mod in_flight;
 mod metrics;
+mod mirror;
 mod program;
 mod proxy;
 mod random;
@@ -26,8 +30,11 @@ mod refusal;
 mod request;
 mod serve;
 mod service;
+mod session;
 mod sockets;
+mod stream;
 mod tracker;
+mod transport;
 mod tunnel;
 mod upstream;
 mod worker;

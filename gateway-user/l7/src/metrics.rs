@@ -90,6 +90,8 @@ pub(crate) struct WorkerCells {
     pub(crate) connections_timed_out: Cell,
     pub(crate) handshakes_failed: Cell,
     pub(crate) panics: Cell,
+    /// Above the limit.
+    pub(crate) mirrors_dropped: Cell,
     pub(crate) upstream_opened: Cell,
     pub(crate) upstream_retries: Cell,
     pub(crate) upstream_connect_failures: Cell,

@@ -2,13 +2,16 @@
 //!
 //! Compiled once per snapshot and shared by all workers; the parts of hosts that did not change are taken over.
 
+mod clients;
 mod compiler;
 mod condition;
 mod host_index;
 mod query;
 mod routes;
 mod rule;
+mod stream;
 mod tls;
+mod weighted;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -19,9 +22,11 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Routes, View};
-pub(crate) use rule::Rule;
+pub(crate) use routes::{Found, Routes, View};
+pub(crate) use rule::{Mirror, Rule, Share};
+pub(crate) use stream::StreamRule;
 
+use crate::transport::EndpointKey;
 use host_index::HostIndex;
 
 /// Everything that is served.
@@ -34,7 +39,7 @@ pub(crate) struct Program {
     /// The listeners by [`Listener::index`].
     pub(crate) listeners: Vec<ListenerId>,
     /// All endpoints that may get requests.
-    pub(crate) endpoints: HashSet<SocketAddr>,
+    pub(crate) endpoints: HashSet<EndpointKey>,
 }
 
 impl Program {
@@ -54,6 +59,31 @@ impl Program {
 pub(crate) struct Port {
     pub(crate) protocol: PortProtocol,
     listeners: HostIndex<Arc<Listener>>,
+    unroutable: Unroutable,
+}
+
+/// What happens to a TLS connection whose server name no listener covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unroutable {
+    /// The client is told.
+    Alert,
+    /// The port also carries connections that do not end here, so nothing is said in their name.
+    Close,
+}
+
+/// What happens to a TLS connection.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It ends here and carries HTTP.
+    Http(Arc<ServerConfig>),
+    /// It ends here and carries something else.
+    End(Arc<ServerConfig>, Arc<StreamRule>),
+    /// It is passed through.
+    PassThrough(Arc<StreamRule>),
+    /// It is refused with an alert.
+    Alert,
+    /// It is closed.
+    Close,
 }
 
 impl Port {
@@ -68,6 +98,46 @@ impl Port {
         // The empty name is covered by nothing but the pattern for all.
         self.listener(name.unwrap_or(""))
     }
+
+    /// What happens to a TLS connection with this server name.
+    pub(crate) fn fate(&self, name: Option<&str>) -> Fate {
+        let unroutable = match self.unroutable {
+            Unroutable::Alert => Fate::Alert,
+            Unroutable::Close => Fate::Close,
+        };
+        let Some(listener) = self.listener_by_sni(name) else {
+            return unroutable;
+        };
+        let config = listener.tls.as_ref().map(Arc::clone);
+        match &listener.routing {
+            Routing::Http(_) => config.map_or(unroutable, Fate::Http),
+            Routing::Stream { hosts, ending } => {
+                let rule = hosts.covering(name.unwrap_or("")).next().map(Arc::clone);
+                match (rule, ending, config) {
+                    (Some(rule), Ending::Endpoint, _) => Fate::PassThrough(rule),
+                    (Some(rule), Ending::Here, Some(config)) => Fate::End(config, rule),
+                    (Some(_), Ending::Here, None) | (None, _, _) => Fate::Close,
+                }
+            }
+        }
+    }
+}
+
+/// What happens to what a listener owns.
+#[derive(Debug)]
+enum Routing {
+    Http(HostIndex<Arc<Routes>>),
+    Stream {
+        hosts: HostIndex<Arc<StreamRule>>,
+        ending: Ending,
+    },
+}
+
+/// Where TLS ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Here,
+    Endpoint,
 }
 
 /// A listener with its routing.
@@ -76,16 +146,17 @@ pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     /// Position in [`Program::listeners`].
     pub(crate) index: usize,
-    hosts: HostIndex<Arc<Routes>>,
-    /// None: HTTP, or no usable certificate.
+    routing: Routing,
+    /// None: HTTP, TLS that is passed through, or no usable certificate.
     pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 impl Listener {
     /// The rule for a request. What the routes of a more specific host do not match falls through to the less specific.
-    pub(crate) fn find(&self, host: &str, view: &View<'_>) -> Option<&Rule> {
-        self.hosts
-            .covering(host)
-            .find_map(|routes| routes.find(view))
+    pub(crate) fn find<'s>(&'s self, host: &str, view: &View<'_>) -> Option<Found<'s>> {
+        match &self.routing {
+            Routing::Http(hosts) => hosts.covering(host).find_map(|routes| routes.find(view)),
+            Routing::Stream { .. } => None,
+        }
     }
 }

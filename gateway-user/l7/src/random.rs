@@ -21,11 +21,12 @@ impl Random {
     /// A number from 0 up to, and without, `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&self, bound: u64) -> u64 {
         // Multiply and shift: the bias is below bound / 2^64.
-        let product = u128::from(self.next()) * u128::from(bound);
+        let product = u128::from(self.bits()) * u128::from(bound);
         (product >> 64) as u64
     }
 
-    fn next(&self) -> u64 {
+    /// 64 random bits.
+    pub(crate) fn bits(&self) -> u64 {
         let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

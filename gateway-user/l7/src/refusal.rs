@@ -2,6 +2,21 @@
 
 use http::StatusCode;
 
+/// A value of `grpc-status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GrpcStatus(&'static str);
+
+impl GrpcStatus {
+    const DEADLINE_EXCEEDED: Self = Self("4");
+    const RESOURCE_EXHAUSTED: Self = Self("8");
+    const UNIMPLEMENTED: Self = Self("12");
+    const UNAVAILABLE: Self = Self("14");
+
+    pub(crate) fn text(self) -> &'static str {
+        self.0
+    }
+}
+
 /// Why a request is not answered by an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -27,6 +42,10 @@ pub(crate) enum Refusal {
     ConnectFailed,
     /// The endpoint did not take the connection in time.
     ConnectTimedOut,
+    /// The rule's time is over.
+    TimedOut,
+    /// TLS to the endpoint: its certificate, or the settings.
+    BackendTls,
     /// The endpoint broke off or did not speak HTTP.
     UpstreamProtocol,
 }
@@ -43,8 +62,8 @@ impl Refusal {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NoEndpoint | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ConnectTimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::UpstreamProtocol => StatusCode::BAD_GATEWAY,
+            Self::ConnectTimedOut | Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamProtocol | Self::BackendTls => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -62,7 +81,29 @@ impl Refusal {
             Self::NoEndpoint => "the backend has no endpoint\n",
             Self::ConnectFailed => "no endpoint of the backend accepts connections\n",
             Self::ConnectTimedOut => "the endpoint did not accept the connection in time\n",
+            Self::TimedOut => "the backend did not answer in time\n",
+            Self::BackendTls => "there is no trusted TLS connection to the backend\n",
             Self::UpstreamProtocol => "the endpoint did not answer with HTTP\n",
+        }
+    }
+
+    /// The status for a client that speaks gRPC (gRPC: "HTTP to gRPC Status Code Mapping"; Gateway API: `GRPCRouteRule`
+    /// asks for UNAVAILABLE where there is no valid backend); none: gRPC clients make their own of the HTTP status.
+    pub(crate) fn grpc_status(self) -> Option<GrpcStatus> {
+        match self {
+            Self::PathTooLong | Self::HeadTooLarge => Some(GrpcStatus::RESOURCE_EXHAUSTED),
+            Self::NoRoute => Some(GrpcStatus::UNIMPLEMENTED),
+            Self::TimedOut => Some(GrpcStatus::DEADLINE_EXCEEDED),
+            Self::NoBackend
+            | Self::NoEndpoint
+            | Self::ConnectFailed
+            | Self::ConnectTimedOut
+            | Self::BackendTls
+            | Self::UpstreamProtocol => Some(GrpcStatus::UNAVAILABLE),
+            Self::Malformed(_)
+            | Self::MethodUnsupported
+            | Self::CodingUnsupported
+            | Self::Misdirected => None,
         }
     }
 

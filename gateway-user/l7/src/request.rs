@@ -51,21 +51,22 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// The request target for an endpoint, in origin form.
-    pub(crate) fn origin_form(&self, original: &Uri) -> Result<Uri, Refusal> {
+    /// The request target for an endpoint, in origin form, with another path where a filter made one.
+    pub(crate) fn origin_form(&self, original: &Uri, path: Option<&str>) -> Result<Uri, Refusal> {
         let mut forwarded = http::uri::Parts::default();
-        let unchanged = matches!(self.path, Cow::Borrowed(path) if path == original.path());
+        let unchanged =
+            path.is_none() && matches!(self.path, Cow::Borrowed(path) if path == original.path());
         forwarded.path_and_query = match original.path_and_query() {
             Some(same) if unchanged => Some(same.clone()),
-            _ => Some(self.rebuild()?),
+            _ => Some(self.rebuild(path.unwrap_or(&self.path))?),
         };
         Uri::from_parts(forwarded).map_err(|_invalid| Refusal::Malformed("invalid target\n"))
     }
 
-    fn rebuild(&self) -> Result<PathAndQuery, Refusal> {
+    fn rebuild(&self, path: &str) -> Result<PathAndQuery, Refusal> {
         let text = match self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.clone().into_owned(),
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
         };
         PathAndQuery::try_from(text).map_err(|_invalid| Refusal::Malformed("invalid target\n"))
     }

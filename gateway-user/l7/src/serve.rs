@@ -7,20 +7,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use gateway_ir::{PortProtocol, ProxySettings};
+use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::LazyConfigAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::connection::Connection;
 use crate::exchange::Client;
 use crate::executor::LocalExecutor;
-use crate::headers::Forwarded;
+use crate::forwarded::Forwarded;
+use crate::hello::{self, Opened};
+use crate::metrics::WorkerCells;
+use crate::program::Port;
 use crate::service::answer;
+use crate::stream;
 use crate::tracker::{Signal, Tracked, Tracker};
 use crate::worker::{Slot, Worker};
 
@@ -31,9 +33,6 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// What is kept of a response that an HTTP/2 client does not read.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
-/// TLS record: fatal alert `unrecognized_name` (RFC 8446 §6, RFC 6066 §3).
-const ALERT_UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-
 /// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Accepted {
@@ -42,6 +41,36 @@ pub(crate) struct Accepted {
     pub(crate) local: SocketAddr,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) slot: Slot,
+}
+
+/// What is left of an accepted connection beside its bytes.
+struct Arrival {
+    peer: SocketAddr,
+    local: SocketAddr,
+    tracker: Arc<Tracker>,
+    slot: Slot,
+}
+
+impl Arrival {
+    fn connection(
+        self,
+        worker: Rc<Worker>,
+        scheme: Scheme,
+        server_name: Option<String>,
+    ) -> Connection {
+        Connection {
+            client: Client {
+                server_name,
+                scheme,
+                port: self.local.port(),
+                forwarded: Forwarded::new(self.peer.ip(), self.local, scheme),
+            },
+            worker,
+            tracker: self.tracker,
+            local: self.local,
+            _slot: self.slot,
+        }
+    }
 }
 
 /// Serves a connection until it ends.
@@ -56,41 +85,60 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Some((protocol, settings)) = terms(&worker, local) else {
         return;
     };
+    let arrival = Arrival {
+        peer,
+        local,
+        tracker,
+        slot,
+    };
     match protocol {
         PortProtocol::Http => {
-            let client = Client {
-                server_name: None,
-                forwarded: Forwarded::new(peer.ip(), "http"),
-            };
-            let connection = Connection {
-                worker,
-                tracker,
-                local,
-                client,
-                _slot: slot,
-            };
+            let connection = arrival.connection(worker, Scheme::Http, None);
             serve_http(connection, stream, &settings).await;
         }
-        PortProtocol::Https => {
-            tracker.handshake_started();
-            let handshake = handshake(&worker, stream, local);
-            let Some(Some((stream, server_name))) = unless_killed(&tracker, handshake).await else {
-                worker.cells.handshakes_failed.increment();
-                return;
-            };
-            tracker.handshake_finished();
-            let client = Client {
-                server_name,
-                forwarded: Forwarded::new(peer.ip(), "https"),
-            };
-            let connection = Connection {
-                worker,
-                tracker,
-                local,
-                client,
-                _slot: slot,
-            };
-            serve_http(connection, stream, &settings).await;
+        PortProtocol::Tls => serve_tls(worker, stream, arrival, &settings).await,
+    }
+}
+
+async fn serve_tls(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    arrival: Arrival,
+    settings: &ProxySettings,
+) {
+    let tracker = Arc::clone(&arrival.tracker);
+    tracker.handshake_started();
+    let find_port = |look: &mut dyn FnMut(&Port)| {
+        let state = worker.state();
+        state.program.port(arrival.local).into_iter().for_each(look);
+    };
+    let opening = hello::open(stream, find_port);
+    let Some(Some(opened)) = unless_killed(&tracker, opening).await else {
+        worker.cells.handshakes_failed.increment();
+        return;
+    };
+    tracker.handshake_finished();
+    match opened {
+        Opened::Http {
+            stream,
+            server_name,
+        } => {
+            let connection = arrival.connection(worker, Scheme::Https, server_name);
+            serve_http(connection, stream, settings).await;
+        }
+        Opened::Ended { stream, rule } => {
+            let client = (stream, &[][..]);
+            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            unless_killed(&tracker, relay).await;
+        }
+        Opened::Passed {
+            stream,
+            hello,
+            rule,
+        } => {
+            let client = (stream, hello.as_slice());
+            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            unless_killed(&tracker, relay).await;
         }
     }
 }
@@ -102,47 +150,6 @@ fn terms(worker: &Worker, local: SocketAddr) -> Option<(PortProtocol, ProxySetti
     Some((port.protocol, state.program.settings.clone()))
 }
 
-/// Does the handshake with the settings of the listener that owns the server name; nothing if there is none.
-async fn handshake(
-    worker: &Worker,
-    stream: TcpStream,
-    local: SocketAddr,
-) -> Option<(TlsStream<TcpStream>, Option<String>)> {
-    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-    let start = acceptor
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "no TLS ClientHello"))
-        .ok()?;
-    let server_name = start.client_hello().server_name().map(canonical);
-    let config = {
-        let state = worker.state();
-        let listener = state
-            .program
-            .port(local)
-            .and_then(|port| port.listener_by_sni(server_name.as_deref()));
-        listener.and_then(|listener| listener.tls.as_ref().map(Arc::clone))
-    };
-    let Some(config) = config else {
-        tracing::debug!(?server_name, "no HTTPS listener for this server name");
-        let mut stream = start.io;
-        // The client learns why; if it is gone already, nothing is lost.
-        if stream.write_all(&ALERT_UNRECOGNIZED_NAME).await.is_ok() {
-            stream.shutdown().await.ok()?;
-        }
-        return None;
-    };
-    let stream = start
-        .into_stream(config)
-        .await
-        .inspect_err(|error| tracing::debug!(%error, "TLS handshake failed"))
-        .ok()?;
-    Some((stream, server_name))
-}
-
-fn canonical(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
-}
-
 async fn serve_http<S>(connection: Connection, stream: S, settings: &ProxySettings)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -150,7 +157,7 @@ where
     let connection = Rc::new(connection);
     let tracker = Arc::clone(&connection.tracker);
     let io = TokioIo::new(Tracked::new(stream, Arc::clone(&tracker)));
-    let engine = engine(settings, Rc::clone(&connection.worker));
+    let engine = engine(settings, Arc::clone(&connection.worker.cells));
     let service = service_fn(move |request| answer(Rc::clone(&connection), request));
     let mut serving = pin!(engine.serve_connection_with_upgrades(io, service));
     let mut obeyed = Signal::Run;
@@ -172,8 +179,8 @@ where
 }
 
 /// hyper with the limits of the settings. Deadlines are the tracker's: hyper would arm a timer per request.
-fn engine(settings: &ProxySettings, worker: Rc<Worker>) -> auto::Builder<LocalExecutor> {
-    let mut engine = auto::Builder::new(LocalExecutor(worker));
+fn engine(settings: &ProxySettings, cells: Arc<WorkerCells>) -> auto::Builder<LocalExecutor> {
+    let mut engine = auto::Builder::new(LocalExecutor(cells));
     let head_bytes_max = TARGET_BYTES_MAX + settings.header_bytes_max as usize;
     engine
         .http1()

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use gateway_ir::Scheme;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -11,14 +12,16 @@ use tracing::{debug, trace};
 
 use crate::body::ResponseBody;
 use crate::connection::Connection;
-use crate::exchange::{self, Payload};
+use crate::exchange::{self, Forward, Payload, Plan, Reply};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
-use crate::refusal::Refusal;
+use crate::mirror;
+use crate::refusal::{GrpcStatus, Refusal};
 use crate::request::FRAMED_TWICE;
+use crate::transport::Purpose;
 use crate::tunnel;
-use crate::upstream::{Answer, Purpose, RequestBody, Upstream};
+use crate::upstream::{Answer, Policy, RequestBody, Upstream};
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -30,12 +33,23 @@ pub(crate) async fn answer(
         connection.tracker.is_multiplexed();
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
-    Ok(match forward(&mut in_flight, request).await {
-        Ok((answer, client)) => relay(answer, client, in_flight),
+    let dialect = Dialect::of(&request);
+    Ok(match respond(&mut in_flight, request).await {
+        Ok(Outcome::Relay(answer, client)) => relay(*answer, client, in_flight),
+        Ok(Outcome::Reply(reply)) => {
+            in_flight.status = reply.status;
+            let mut response = Response::new(ResponseBody::empty(in_flight));
+            *response.status_mut() = reply.status;
+            *response.headers_mut() = reply.headers;
+            response
+        }
         Err(refusal) => {
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
-            refuse(refusal, version, in_flight)
+            match (dialect, refusal.grpc_status()) {
+                (Dialect::Grpc, Some(status)) => refuse_grpc(refusal, status, in_flight),
+                (Dialect::Grpc, None) | (Dialect::Http, _) => refuse(refusal, version, in_flight),
+            }
         }
     })
 }
@@ -43,10 +57,16 @@ pub(crate) async fn answer(
 /// The client's side of an upgrade, if it asked for one.
 type Upgrade = Option<OnUpgrade>;
 
-async fn forward(
+/// What became of a request.
+enum Outcome {
+    Reply(Reply),
+    Relay(Box<Answer>, Upgrade),
+}
+
+async fn respond(
     in_flight: &mut InFlight,
     mut request: Request<Incoming>,
-) -> Result<(Answer, Upgrade), Refusal> {
+) -> Result<Outcome, Refusal> {
     let connection = Rc::clone(&in_flight.connection);
     let worker = &connection.worker;
     let state = worker.state();
@@ -67,16 +87,25 @@ async fn forward(
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
-    let (rule, uri) = admitted.route()?;
-    let backend = rule.draw(&worker.random)?;
-    let body = RequestBody::new(incoming);
+    let plan = match admitted.plan(&connection.client, &worker.random)? {
+        Plan::Answer(reply) => return Ok(Outcome::Reply(reply)),
+        Plan::Forward(plan) => plan,
+    };
+    let destination = plan.share.destination.as_ref();
+    let destination = destination.map_err(|refusal| *refusal)?;
+    let mut body = RequestBody::new(incoming);
     let payload = match &body {
         RequestBody::Empty => Payload::Absent,
-        RequestBody::Streamed(_) => Payload::Present,
+        RequestBody::Streamed(_) | RequestBody::Kept(_) | RequestBody::Copied(_) => {
+            Payload::Present
+        }
     };
     let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
-    exchange::rewrite(&mut parts, uri, rule, &connection.client, payload);
-    if upgrade.is_some() {
+    let client = &connection.client;
+    plan.edit_request(&mut parts, client, settings, &worker.random, payload);
+    if upgrade.is_none() {
+        mirror::copy_to(plan.mirrors(), worker, &state, &parts, &mut body);
+    } else {
         exchange::announce_websocket(&mut parts.headers);
     }
     let upstream = Upstream {
@@ -88,33 +117,98 @@ async fn forward(
             Some(_) => Purpose::Upgrade,
             None => Purpose::Requests,
         },
+        policy: policy(&plan, in_flight),
     };
-    let answer = upstream.send(backend, parts, body).await.inspect_err(|refusal| {
-        debug!(?refusal, rule = %rule.id, backend = %backend.name, "no answer from the backend");
+    let answer = upstream.send(destination, parts, body).await;
+    let answer = answer.inspect_err(|refusal| {
+        let (rule, backend) = (&plan.rule.id, &destination.backend.name);
+        debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
-    let switched = answer.0.status() == StatusCode::SWITCHING_PROTOCOLS;
+    finish(answer, plan, upgrade, client.scheme)
+}
+
+fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
+    let timeouts = plan.rule.timeouts;
+    Policy {
+        retry: plan.rule.retry.as_ref(),
+        timeouts,
+        deadline: timeouts.request.map(|limit| in_flight.started() + limit),
+        pinned: plan.pinned,
+    }
+}
+
+/// Makes of an endpoint's head what the client gets.
+fn finish(
+    mut answer: Answer,
+    plan: Forward<'_>,
+    upgrade: Upgrade,
+    scheme: Scheme,
+) -> Result<Outcome, Refusal> {
+    let switched = answer.response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if switched && upgrade.is_none() {
         // An endpoint that leaves HTTP unasked would take later requests of others for its own protocol.
         return Err(Refusal::UpstreamProtocol);
     }
-    Ok((answer, upgrade.filter(|_| switched)))
+    let served_by = answer.lease.address();
+    let headers = answer.response.headers_mut();
+    strip_hop_by_hop(headers);
+    plan.edit_response(headers, served_by, scheme);
+    let upgrade = upgrade.filter(|_| switched);
+    Ok(Outcome::Relay(Box::new(answer), upgrade))
 }
 
 /// Makes the client's response out of the endpoint's.
-fn relay(
-    (mut response, lease): Answer,
-    upgrade: Upgrade,
-    mut in_flight: InFlight,
-) -> Response<ResponseBody> {
+fn relay(answer: Answer, upgrade: Upgrade, mut in_flight: InFlight) -> Response<ResponseBody> {
+    let Answer {
+        mut response,
+        lease,
+        until,
+    } = answer;
     in_flight.status = response.status();
-    strip_hop_by_hop(response.headers_mut());
     *response.version_mut() = Version::HTTP_11;
     if let Some(client) = upgrade {
         exchange::announce_websocket(response.headers_mut());
         tunnel::open(client, &mut response, lease, in_flight);
         return response.map(|_no_body| ResponseBody::switched());
     }
-    response.map(|incoming| ResponseBody::upstream(incoming, lease, in_flight))
+    response.map(|incoming| ResponseBody::upstream(incoming, lease, until, in_flight))
+}
+
+/// What a client understands as a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Http,
+    Grpc,
+}
+
+impl Dialect {
+    fn of(request: &Request<Incoming>) -> Self {
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+        match rest {
+            // With a message format or parameters, but not gRPC-Web.
+            Some([] | [b'+' | b';', ..]) => Self::Grpc,
+            Some(_) | None => Self::Http,
+        }
+    }
+}
+
+/// A "trailers-only" answer (gRPC over HTTP/2, Responses).
+fn refuse_grpc(
+    refusal: Refusal,
+    status: GrpcStatus,
+    in_flight: InFlight,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty(in_flight));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert("grpc-status", HeaderValue::from_static(status.text()));
+    let message = HeaderValue::from_static(refusal.text().trim_end());
+    headers.insert("grpc-message", message);
+    response
 }
 
 fn refuse(refusal: Refusal, version: Version, in_flight: InFlight) -> Response<ResponseBody> {

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use http::Response;
 use hyper::body::Incoming;
@@ -24,8 +24,8 @@ pub(crate) fn open(
     in_flight: InFlight,
 ) {
     let endpoint = hyper::upgrade::on(response);
-    let worker = Rc::clone(&in_flight.connection.worker);
-    spawn_guarded(worker, async move {
+    let cells = Arc::clone(&in_flight.connection.worker.cells);
+    spawn_guarded(cells, async move {
         if let Err(error) = run(client, endpoint, lease).await {
             debug!(%error, "a tunnel ended");
         }

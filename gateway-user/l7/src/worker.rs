@@ -32,6 +32,8 @@ pub(crate) struct Worker {
     pub(crate) cells: Arc<WorkerCells>,
     pub(crate) random: Random,
     pub(crate) endpoints: Endpoints,
+    /// Copies for mirrors that are under way.
+    pub(crate) copies: Cell<usize>,
     pub(crate) clock: Arc<Clock>,
     /// Behind `Rc`, so that a request takes the program without touching a counter that workers share.
     state: RefCell<Rc<State>>,
@@ -64,6 +66,7 @@ impl Worker {
             metrics,
             random: Random::from_system(),
             endpoints: Endpoints::new(Arc::clone(&clock)),
+            copies: Cell::new(0),
             clock,
             state: RefCell::new(Rc::new(State {
                 program: Arc::default(),

@@ -15,7 +15,7 @@ const MICROS_PER_SECOND: f64 = 1e6;
 /// A counter that is summed over the workers: name, help, the cell.
 type WorkerCounter = (&'static str, &'static str, fn(&WorkerCells) -> &Cell);
 
-const WORKER_COUNTERS: [WorkerCounter; 11] = [
+const WORKER_COUNTERS: [WorkerCounter; 12] = [
     (
         "proxy_connections_opened",
         "Client connections accepted",
@@ -40,6 +40,11 @@ const WORKER_COUNTERS: [WorkerCounter; 11] = [
         "proxy_panics",
         "Connections that ended by a defect in the proxy",
         |cells| &cells.panics,
+    ),
+    (
+        "proxy_mirrors_dropped",
+        "Requests that were not copied to a mirror because too many copies were under way",
+        |cells| &cells.mirrors_dropped,
     ),
     (
         "proxy_upstream_connections_opened",

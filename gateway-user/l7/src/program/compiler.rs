@@ -1,15 +1,17 @@
 //! Compiles snapshots, and remembers the parts that the next one will probably have too.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway_ir::{HostProgram, HttpPort, ListenerFailure, PortProtocol, Snapshot};
+use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Snapshot};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
-use super::tls::TlsCompiler;
-use super::{Listener, Port, Program};
+use super::stream::StreamRule;
+use super::tls::{Inside, TlsCompiler};
+use super::{Ending, Listener, Port, Program, Routing, Unroutable};
+use crate::session::SessionKey;
+use crate::transport::{EndpointKey, Transports};
 
 /// Makes programs of snapshots.
 #[derive(Debug)]
@@ -17,23 +19,28 @@ pub(crate) struct Compiler {
     /// By the address of the host program, which the entry itself keeps alive.
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
     tls: TlsCompiler,
+    transports: Transports,
+    session_key: SessionKey,
 }
 
 /// One compilation in progress.
 struct Pass<'a> {
     compiler: &'a mut Compiler,
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    streams: Vec<Arc<StreamRule>>,
     program: Program,
     failures: Vec<ListenerFailure>,
 }
 
 impl Compiler {
     /// # Errors
-    /// When the TLS library has no randomness for session tickets.
+    /// When there is no randomness for session tickets and tokens.
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         Ok(Self {
             routes: HashMap::new(),
             tls: TlsCompiler::new()?,
+            transports: Transports::default(),
+            session_key: SessionKey::draw()?,
         })
     }
 
@@ -47,6 +54,7 @@ impl Compiler {
         let mut pass = Pass {
             compiler: self,
             routes: HashMap::new(),
+            streams: Vec::new(),
             program,
             failures: Vec::new(),
         };
@@ -55,13 +63,15 @@ impl Compiler {
         }
         let Pass {
             routes,
+            streams,
             mut program,
             failures,
             ..
         } = pass;
-        program.endpoints = endpoints(&routes);
+        program.endpoints = endpoints(&routes, &streams);
         self.routes = routes;
         self.tls.forget_unused();
+        self.transports.forget_unused();
         (program, failures)
     }
 }
@@ -69,28 +79,22 @@ impl Compiler {
 impl Pass<'_> {
     fn add_port(&mut self, port: &HttpPort) {
         let mut listeners = Vec::new();
+        let mut unroutable = Unroutable::Alert;
         for listener in &port.listeners {
             let index = self.program.listeners.len();
             self.program.listeners.push(listener.id.clone());
-            let hosts: Vec<_> = listener
-                .hosts
-                .iter()
-                .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
-                .collect();
-            let tls = match port.protocol {
-                PortProtocol::Http => None,
-                PortProtocol::Https => self.compiler.tls.config(listener).map_or_else(
-                    |failure| {
-                        self.failures.push(failure);
-                        None
-                    },
-                    Some,
-                ),
-            };
+            let (routing, inside) = self.routing(listener);
+            let tls = listener.tls.as_ref().and_then(|tls| {
+                let config = self.compiler.tls.config(&listener.id, tls, inside);
+                config.map_err(|failure| self.failures.push(failure)).ok()
+            });
+            if inside == Inside::Other {
+                unroutable = Unroutable::Close;
+            }
             let compiled = Listener {
                 id: listener.id.clone(),
                 index,
-                hosts: HostIndex::new(hosts),
+                routing,
                 tls,
             };
             listeners.push((listener.hostname.clone(), Arc::new(compiled)));
@@ -98,12 +102,40 @@ impl Pass<'_> {
         let compiled = Arc::new(Port {
             protocol: port.protocol,
             listeners: HostIndex::new(listeners),
+            unroutable,
         });
         let addresses = port.addresses.iter().map(|address| Some(*address));
         let all = port.addresses.is_empty().then_some(None);
         for address in addresses.chain(all) {
             let key = (address, port.port);
             self.program.ports.insert(key, Arc::clone(&compiled));
+        }
+    }
+
+    fn routing(&mut self, listener: &gateway_ir::Listener) -> (Routing, Inside) {
+        match &listener.routing {
+            gateway_ir::Routing::Http(hosts) => {
+                let hosts = hosts.iter();
+                let hosts: Vec<_> = hosts
+                    .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
+                    .collect();
+                (Routing::Http(HostIndex::new(hosts)), Inside::Http)
+            }
+            gateway_ir::Routing::Stream(hosts) => {
+                let hosts = hosts.iter().map(|(pattern, program)| {
+                    let rule = Arc::new(StreamRule::new(program, &mut self.compiler.transports));
+                    self.streams.push(Arc::clone(&rule));
+                    (pattern.clone(), rule)
+                });
+                let routing = Routing::Stream {
+                    hosts: HostIndex::new(hosts),
+                    ending: match listener.tls {
+                        Some(_) => Ending::Here,
+                        None => Ending::Endpoint,
+                    },
+                };
+                (routing, Inside::Other)
+            }
         }
     }
 
@@ -115,7 +147,14 @@ impl Pass<'_> {
             .or_else(|| self.compiler.routes.get(&key));
         let routes = match known {
             Some((_, routes)) => Arc::clone(routes),
-            None => Arc::new(Routes::new(host)),
+            None => Arc::new({
+                let Compiler {
+                    transports,
+                    session_key,
+                    ..
+                } = &mut *self.compiler;
+                Routes::new(host, transports, session_key)
+            }),
         };
         self.routes
             .insert(key, (Arc::clone(host), Arc::clone(&routes)));
@@ -124,13 +163,21 @@ impl Pass<'_> {
 }
 
 /// Every endpoint of the routes; sets that several routes share are read once.
-fn endpoints(routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>) -> HashSet<SocketAddr> {
+fn endpoints(
+    routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    streams: &[Arc<StreamRule>],
+) -> HashSet<EndpointKey> {
     let mut seen = HashSet::new();
     routes
         .values()
-        .flat_map(|(_, routes)| routes.endpoint_sets())
-        .filter(|set| seen.insert(Arc::as_ptr(set)))
-        .flat_map(|set| set.endpoints.iter().map(|endpoint| endpoint.address))
+        .flat_map(|(_, routes)| routes.destinations())
+        .chain(streams.iter().flat_map(|rule| rule.destinations()))
+        .map(|destination| (&destination.backend.endpoints, destination.transport.id()))
+        .filter(|(set, transport)| seen.insert((Arc::as_ptr(set), *transport)))
+        .flat_map(|(set, transport)| {
+            let endpoints = set.endpoints.iter();
+            endpoints.map(move |endpoint| (endpoint.address, transport))
+        })
         .collect()
 }
 

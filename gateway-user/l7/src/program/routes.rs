@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_ir::{EndpointSet, HostProgram, PathMatch};
+use gateway_ir::{HostProgram, PathMatch};
 use http::{HeaderMap, Method};
 use regex::Regex;
 
 use super::condition::{Conditions, whole};
 use super::query::Query;
 use super::rule::Rule;
+use crate::session::SessionKey;
+use crate::transport::{Destination, Transports};
 
 /// What routing reads of a request; borrowed, so that any engine can make one.
 #[derive(Debug)]
@@ -31,8 +33,8 @@ pub(crate) struct Routes {
     prefix_lengths: Vec<usize>,
     /// In order of precedence.
     regex: Vec<(Regex, Candidate)>,
-    /// Of all rules; may repeat a set.
-    endpoint_sets: Vec<Arc<EndpointSet>>,
+    /// Of all rules; may repeat.
+    destinations: Vec<Destination>,
 }
 
 #[derive(Debug)]
@@ -41,21 +43,33 @@ struct Candidate {
     rule: Arc<Rule>,
 }
 
+/// The rule of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'p> {
+    pub(crate) rule: &'p Rule,
+    /// How many bytes of the path the match's prefix takes; 0 for other kinds of matches.
+    pub(crate) prefix: usize,
+}
+
 impl Routes {
-    pub(super) fn new(program: &HostProgram) -> Self {
+    pub(super) fn new(
+        program: &HostProgram,
+        transports: &mut Transports,
+        key: &SessionKey,
+    ) -> Self {
         let mut routes = Self {
             exact: HashMap::new(),
             prefix: HashMap::new(),
             prefix_lengths: Vec::new(),
             regex: Vec::new(),
-            endpoint_sets: Vec::new(),
+            destinations: Vec::new(),
         };
         let mut rules = HashMap::new();
         // Entries come in order of precedence, so each list of candidates is in that order too.
         for entry in program.entries() {
             let rule: &mut Arc<Rule> = rules
                 .entry(Arc::as_ptr(&entry.rule))
-                .or_insert_with(|| Arc::new(Rule::new(&entry.rule)));
+                .or_insert_with(|| Arc::new(Rule::new(&entry.rule, transports, key)));
             let candidate = Candidate {
                 conditions: Conditions::new(&entry.matches),
                 rule: Arc::clone(rule),
@@ -81,36 +95,41 @@ impl Routes {
             .prefix_lengths
             .sort_unstable_by_key(|length| std::cmp::Reverse(*length));
         routes.prefix_lengths.dedup();
-        routes.endpoint_sets = rules
+        routes.destinations = rules
             .into_values()
-            .flat_map(|rule| rule.endpoint_sets().cloned().collect::<Vec<_>>())
+            .flat_map(|rule| rule.destinations().cloned().collect::<Vec<_>>())
             .collect();
         routes
     }
 
-    /// The endpoints that the rules lead to, as sets that may repeat.
-    pub(super) fn endpoint_sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
-        self.endpoint_sets.iter()
+    /// Where the rules lead to; may repeat.
+    pub(super) fn destinations(&self) -> &[Destination] {
+        &self.destinations
     }
 
-    /// The rule of the entry that is first in precedence among those that match.
-    pub(crate) fn find(&self, view: &View<'_>) -> Option<&Rule> {
+    /// The entry that is first in precedence among those that match.
+    pub(crate) fn find<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
+        let whole = |rule| Found { rule, prefix: 0 };
         self.exact
             .get(view.path)
             .and_then(|candidates| first(candidates, view))
+            .map(whole)
             .or_else(|| self.by_prefix(view))
-            .or_else(|| self.by_regex(view))
+            .or_else(|| self.by_regex(view).map(whole))
     }
 
-    fn by_prefix(&self, view: &View<'_>) -> Option<&Rule> {
-        self.prefix_lengths
-            .iter()
-            .filter_map(|length| elements(view.path, *length))
-            .filter_map(|prefix| self.prefix.get(prefix))
-            .find_map(|candidates| first(candidates, view))
+    fn by_prefix<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
+        self.prefix_lengths.iter().find_map(|length| {
+            let candidates = self.prefix.get(elements(view.path, *length)?)?;
+            let rule = first(candidates, view)?;
+            Some(Found {
+                rule,
+                prefix: *length,
+            })
+        })
     }
 
-    fn by_regex(&self, view: &View<'_>) -> Option<&Rule> {
+    fn by_regex<'s>(&'s self, view: &View<'_>) -> Option<&'s Rule> {
         let (_, candidate) = self
             .regex
             .iter()

@@ -1,94 +1,123 @@
-//! A compiled rule: its header edits and the split of its requests among backends.
+//! A compiled rule: its filters and the split of its requests among backends.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use gateway_ir::{Backend, EndpointSet, Filter, HeaderEdits, RuleId, Target};
-use http::{HeaderMap, HeaderName};
+use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
-use crate::headers::frames_messages;
-use crate::random::Random;
+use super::weighted::Weighted;
+use crate::filter::Filters;
 use crate::refusal::Refusal;
+use crate::session::{SessionKey, Sessions};
+use crate::transport::{Destination, Transports};
 
 /// What happens to a request that a rule matched.
 #[derive(Debug)]
 pub(crate) struct Rule {
     /// Where it came from, for logs.
     pub(crate) id: RuleId,
-    edits: Vec<HeaderEdits>,
-    /// Each target with the sum of the weights up to and with its own.
-    targets: Vec<(u64, Result<Arc<Backend>, Refusal>)>,
-    weight_sum: u64,
+    pub(crate) filters: Filters,
+    pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) sessions: Option<Sessions>,
+    pub(crate) shares: Weighted<Share>,
+}
+
+/// A backend's share of a rule's requests.
+#[derive(Debug)]
+pub(crate) struct Share {
+    /// Where they go, or why nowhere.
+    pub(crate) destination: Result<Destination, Refusal>,
+    /// The backendRef's own filters.
+    pub(crate) filters: Filters,
+    pub(crate) mirrors: Vec<Mirror>,
+}
+
+/// Where copies of requests go.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    pub(crate) destination: Destination,
+    numerator: u64,
+    denominator: u64,
+    /// Requests that have come by, on all workers.
+    seen: AtomicU64,
+}
+
+impl Mirror {
+    /// The mirrors of a list of filters; those that lead nowhere get nothing.
+    fn of(filters: &[Filter], transports: &mut Transports) -> Vec<Self> {
+        let mut mirrors = Vec::new();
+        for filter in filters {
+            if let Filter::RequestMirror(mirror) = filter
+                && let Target::Backend(backend) = &mirror.target
+                && let Ok(destination) = transports.destination(backend)
+            {
+                mirrors.push(Self {
+                    destination,
+                    numerator: u64::from(mirror.share.numerator),
+                    denominator: u64::from(mirror.share.denominator).max(1),
+                    seen: AtomicU64::new(0),
+                });
+            }
+        }
+        mirrors
+    }
+
+    fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// Whether this request is copied: of each `denominator` requests in a row exactly `numerator` are, evenly spread.
+    pub(crate) fn takes_next(&self) -> bool {
+        let turn = self.seen.fetch_add(1, Ordering::Relaxed) % self.denominator;
+        let copied = |requests| requests * self.numerator / self.denominator;
+        copied(turn + 1) > copied(turn)
+    }
 }
 
 impl Rule {
-    pub(super) fn new(rule: &gateway_ir::Rule) -> Self {
-        let edits = rule.filters.iter().map(|filter| match filter {
-            Filter::RequestHeaderModifier(edits) => without_framing(edits),
-        });
-        let mut weight_sum = 0;
-        let mut targets = Vec::new();
-        for backend in rule.backends.iter().filter(|backend| backend.weight > 0) {
-            weight_sum += u64::from(backend.weight);
-            let target = match &backend.target {
-                Target::Backend(backend) => Ok(Arc::clone(backend)),
-                Target::Invalid(_) => Err(Refusal::NoBackend),
+    pub(super) fn new(
+        rule: &gateway_ir::Rule,
+        transports: &mut Transports,
+        key: &SessionKey,
+    ) -> Self {
+        let shares = rule.backends.iter().map(|backend| {
+            let share = Share {
+                destination: match &backend.target {
+                    Target::Backend(backend) => transports.destination(backend),
+                    Target::Invalid(_) => Err(Refusal::NoBackend),
+                },
+                filters: Filters::new(&backend.filters),
+                mirrors: Mirror::of(&backend.filters, transports),
             };
-            targets.push((weight_sum, target));
-        }
+            (backend.weight, share)
+        });
+        let shares: Weighted<Share> = Weighted::new(shares);
+        let sessions = rule.persistence.as_ref().map(|persistence| {
+            let destinations = shares.iter().map(|share| share.destination.as_ref().ok());
+            Sessions::new(persistence, &rule.id, key, destinations)
+        });
         Self {
             id: rule.id.clone(),
-            edits: edits.collect(),
-            targets,
-            weight_sum,
+            filters: Filters::new(&rule.filters),
+            mirrors: Mirror::of(&rule.filters, transports),
+            timeouts: rule.timeouts,
+            retry: rule.retry.clone(),
+            sessions,
+            shares,
         }
     }
 
-    /// Draws a backend in proportion to the weights (Gateway API: `BackendRef.weight`).
-    pub(crate) fn draw(&self, random: &Random) -> Result<&Backend, Refusal> {
-        let (_, target) = match self.targets.as_slice() {
-            [only] => only,
-            several => {
-                let ticket = random.below(self.weight_sum);
-                let at = several.partition_point(|(sum, _)| *sum <= ticket);
-                several.get(at).ok_or(Refusal::NoBackend)?
-            }
-        };
-        target.as_deref().map_err(|refusal| *refusal)
+    /// Everywhere that its requests and their copies may go.
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let shares = self.shares.iter();
+        shares
+            .flat_map(|share| {
+                share
+                    .destination
+                    .iter()
+                    .chain(share.mirrors.iter().map(Mirror::destination))
+            })
+            .chain(self.mirrors.iter().map(Mirror::destination))
     }
-
-    /// The endpoints of the targets.
-    pub(super) fn endpoint_sets(&self) -> impl Iterator<Item = &Arc<EndpointSet>> {
-        self.targets
-            .iter()
-            .filter_map(|(_, target)| target.as_ref().ok())
-            .map(|backend| &backend.endpoints)
-    }
-
-    /// Applies the header edits of the filters.
-    pub(crate) fn edit(&self, headers: &mut HeaderMap) {
-        for edits in &self.edits {
-            for name in &edits.remove {
-                headers.remove(name);
-            }
-            for (name, value) in &edits.set {
-                headers.insert(name, value.clone());
-            }
-            for (name, value) in &edits.add {
-                headers.append(name, value.clone());
-            }
-        }
-    }
-}
-
-/// Leaves out headers that a message is delimited by: editing them would change what the next request is.
-fn without_framing(edits: &HeaderEdits) -> HeaderEdits {
-    let mut edits = edits.clone();
-    edits.set.retain(|(name, _)| !frames_messages(name));
-    edits
-        .add
-        .retain(|(name, _)| !frames_messages(name) && *name != http::header::HOST);
-    edits
-        .remove
-        .retain(|name: &HeaderName| !frames_messages(name) && *name != http::header::HOST);
-    edits
 }

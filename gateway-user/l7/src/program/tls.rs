@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_ir::{Certificate, HostPattern, Listener, ListenerFailure};
+use super::clients::clients;
+use gateway_ir::{
+    Certificate, ClientValidation, HostPattern, ListenerFailure, ListenerId, ListenerTls,
+};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
@@ -14,11 +17,19 @@ use rustls::{ServerConfig, SupportedProtocolVersion, version};
 const TICKETS_PER_HANDSHAKE: usize = 1;
 const VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
+/// What TLS carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    Http,
+    Other,
+}
+
 /// Makes TLS settings, and remembers parsed keys by the content of the certificate.
 #[derive(Debug)]
 pub(super) struct TlsCompiler {
     provider: Arc<CryptoProvider>,
-    tickets: Arc<dyn ProducesTickets>,
+    /// By what is asked of clients: a session that began with less must not go on where more is asked.
+    tickets: HashMap<Option<ClientValidation>, Arc<dyn ProducesTickets>>,
     keys: HashMap<Arc<Certificate>, Arc<CertifiedKey>>,
 }
 
@@ -26,22 +37,24 @@ impl TlsCompiler {
     pub(super) fn new() -> Result<Self, rustls::Error> {
         Ok(Self {
             provider: Arc::new(aws_lc_rs::default_provider()),
-            tickets: aws_lc_rs::Ticketer::new()?,
+            tickets: HashMap::from([(None, aws_lc_rs::Ticketer::new()?)]),
             keys: HashMap::new(),
         })
     }
 
-    /// The settings of an HTTPS listener.
+    /// The settings of a listener that ends TLS.
     pub(super) fn config(
         &mut self,
-        listener: &Listener,
+        listener: &ListenerId,
+        tls: &ListenerTls,
+        inside: Inside,
     ) -> Result<Arc<ServerConfig>, ListenerFailure> {
         let failure = |message| ListenerFailure {
-            listener: listener.id.clone(),
+            listener: listener.clone(),
             message,
         };
         let mut choices = Vec::new();
-        for certificate in &listener.certificates {
+        for certificate in &tls.certificates {
             let key = self.key(certificate).map_err(|error| {
                 failure(format!(
                     "the certificate of Secret {} cannot be used ({error}): replace it",
@@ -52,25 +65,44 @@ impl TlsCompiler {
         }
         if choices.is_empty() {
             return Err(failure(
-                "the HTTPS listener has no certificate: name a Secret in tls.certificateRefs"
-                    .to_owned(),
+                "the listener has no certificate: name a Secret in tls.certificateRefs".to_owned(),
             ));
         }
+        let unusable = |error| failure(format!("TLS cannot be set up: {error}"));
+        let clients = clients(tls.clients.as_ref(), &self.provider).map_err(unusable)?;
+        let tickets = self.tickets(tls.clients.as_ref()).map_err(unusable)?;
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&VERSIONS)
-            .map_err(|error| failure(format!("TLS cannot be set up: {error}")))?
-            .with_no_client_auth()
+            .map_err(unusable)?
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::new(Certificates(choices)));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = Arc::clone(&self.tickets);
+        if inside == Inside::Http {
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        }
+        config.ticketer = tickets;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = TICKETS_PER_HANDSHAKE;
         Ok(Arc::new(config))
     }
 
+    fn tickets(
+        &mut self,
+        clients: Option<&ClientValidation>,
+    ) -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+        let clients = clients.cloned();
+        if let Some(known) = self.tickets.get(&clients) {
+            return Ok(Arc::clone(known));
+        }
+        let new = aws_lc_rs::Ticketer::new()?;
+        self.tickets.insert(clients, Arc::clone(&new));
+        Ok(new)
+    }
+
     /// Drops the keys that no listener uses any more.
     pub(super) fn forget_unused(&mut self) {
         self.keys.retain(|_, key| Arc::strong_count(key) > 1);
+        self.tickets
+            .retain(|clients, tickets| clients.is_none() || Arc::strong_count(tickets) > 1);
     }
 
     fn key(&mut self, certificate: &Arc<Certificate>) -> Result<Arc<CertifiedKey>, rustls::Error> {

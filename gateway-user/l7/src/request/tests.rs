@@ -72,7 +72,7 @@ fn the_forwarded_target_is_the_matched_path_with_the_query_untouched() {
         .expect("a request")
         .into_parts();
     let target = Target::read(&parts, &ProxySettings::default()).expect("accepted");
-    let forwarded = target.origin_form(&parts.uri).expect("a target");
+    let forwarded = target.origin_form(&parts.uri, None).expect("a target");
     assert_eq!(forwarded.to_string(), "/y?q=%2f");
 }
 

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use gateway_ir::Backend;
+use gateway_ir::BackendProtocol;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::RequestBody;
-use super::link::Link;
+use super::link::{Link, Shared, Single, Stream};
 use crate::clock::Clock;
 use crate::random::Random;
+use crate::transport::{Destination, EndpointKey, Transport};
 
 /// Idle connections that a worker keeps to one endpoint.
 const IDLE_CONNECTIONS_MAX: usize = 256;
@@ -24,11 +26,11 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 /// The endpoints that a worker has sent requests to.
 #[derive(Debug)]
 pub(crate) struct Endpoints {
-    known: RefCell<HashMap<SocketAddr, Rc<Endpoint>>>,
+    known: RefCell<HashMap<EndpointKey, Rc<Endpoint>>>,
     clock: Arc<Clock>,
 }
 
-/// An endpoint, shared by all backends that have it.
+/// An endpoint, shared by all backends that have it and speak to it in the same way.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     address: SocketAddr,
@@ -37,12 +39,18 @@ pub(crate) struct Endpoint {
     listed: Cell<bool>,
     /// The last one that became idle is used first, so that the others can age.
     idle: RefCell<Vec<Idle>>,
+    /// HTTP/2 connections.
+    shared: RefCell<Vec<(Rc<Shared>, u64)>>,
+    /// Held while a connection is opened that the requests behind it may share.
+    opening: Semaphore,
+    /// Whether the last connection was one that can be shared, which TLS decides.
+    shares: Cell<bool>,
     clock: Arc<Clock>,
 }
 
 #[derive(Debug)]
 struct Idle {
-    link: Box<Link>,
+    link: Box<Single>,
     since_ms: u64,
 }
 
@@ -57,11 +65,12 @@ impl Endpoints {
     /// The less loaded of two endpoints drawn at random, none of those already tried.
     pub(super) fn choose(
         &self,
-        backend: &Backend,
+        destination: &Destination,
         tried: &[SocketAddr],
         random: &Random,
     ) -> Option<Rc<Endpoint>> {
-        let all = &backend.endpoints.endpoints;
+        let id = destination.transport.id();
+        let all = &destination.backend.endpoints.endpoints;
         let mut untried = all
             .iter()
             .map(|endpoint| endpoint.address)
@@ -69,15 +78,15 @@ impl Endpoints {
         if !tried.is_empty() {
             // The rare way: an attempt failed before.
             let count = all.len().saturating_sub(tried.len());
-            return Some(self.endpoint(untried.nth(draw(random, count))?));
+            return Some(self.endpoint((untried.nth(draw(random, count))?, id)));
         }
         let first = all.get(draw(random, all.len()))?;
         let second = all.get(draw(random, all.len()))?;
-        let first = self.endpoint(first.address);
+        let first = self.endpoint((first.address, id));
         if second.address == first.address {
             return Some(first);
         }
-        let second = self.endpoint(second.address);
+        let second = self.endpoint((second.address, id));
         Some(if second.in_flight.get() < first.in_flight.get() {
             second
         } else {
@@ -86,12 +95,13 @@ impl Endpoints {
     }
 
     /// Forgets the endpoints that are not listed; requests in flight finish, idle connections close.
-    pub(crate) fn retain(&self, listed: &HashSet<SocketAddr>) {
-        self.known.borrow_mut().retain(|address, endpoint| {
-            let stays = listed.contains(address);
+    pub(crate) fn retain(&self, listed: &HashSet<EndpointKey>) {
+        self.known.borrow_mut().retain(|key, endpoint| {
+            let stays = listed.contains(key);
             if !stays {
                 endpoint.listed.set(false);
                 endpoint.idle.borrow_mut().clear();
+                endpoint.shared.borrow_mut().clear();
             }
             stays
         });
@@ -99,21 +109,29 @@ impl Endpoints {
 
     /// Closes connections that have been idle for too long or that the endpoint has closed.
     pub(crate) fn sweep(&self, idle_max: Duration) {
+        let is_past = |since_ms| self.clock.is_past(since_ms, idle_max);
         self.known.borrow().values().for_each(|endpoint| {
-            endpoint.idle.borrow_mut().retain_mut(|idle| {
-                !self.clock.is_past(idle.since_ms, idle_max) && idle.link.is_usable()
+            let mut idle = endpoint.idle.borrow_mut();
+            idle.retain_mut(|idle| !is_past(idle.since_ms) && idle.link.is_usable());
+            let mut shared = endpoint.shared.borrow_mut();
+            shared.retain(|(shared, used_ms)| {
+                shared.is_open() && !(shared.is_idle() && is_past(*used_ms))
             });
         });
     }
 
-    fn endpoint(&self, address: SocketAddr) -> Rc<Endpoint> {
+    /// The endpoint of a key.
+    pub(super) fn endpoint(&self, key: EndpointKey) -> Rc<Endpoint> {
         let mut known = self.known.borrow_mut();
-        let endpoint = known.entry(address).or_insert_with(|| {
+        let endpoint = known.entry(key).or_insert_with(|| {
             Rc::new(Endpoint {
-                address,
+                address: key.0,
                 in_flight: Cell::new(0),
                 listed: Cell::new(true),
                 idle: RefCell::default(),
+                shared: RefCell::default(),
+                opening: Semaphore::new(1),
+                shares: Cell::new(false),
                 clock: Arc::clone(&self.clock),
             })
         });
@@ -131,30 +149,71 @@ impl Endpoint {
         self.address
     }
 
-    /// An idle connection that is still good.
-    pub(super) fn take_idle(self: &Rc<Self>) -> Option<Lease> {
+    /// A connection that is there and still good.
+    pub(super) fn take_ready(self: &Rc<Self>) -> Option<Lease> {
+        let now_ms = self.clock.now_ms();
+        let mut shared = self.shared.borrow_mut();
+        shared.retain(|(shared, _)| shared.is_open());
+        if let Some((shared, used_ms)) = shared.iter_mut().find(|(shared, _)| shared.has_room()) {
+            *used_ms = now_ms;
+            return Some(Lease::new(Link::Stream(Stream::new(shared)), self));
+        }
+        drop(shared);
         loop {
             let mut idle = self.idle.borrow_mut().pop()?;
             if idle.link.is_usable() {
-                return Some(Lease::new(idle.link, self));
+                return Some(Lease::new(Link::Single(idle.link), self));
             }
         }
+    }
+
+    /// Whether the next connection will probably be one that can be shared.
+    pub(super) fn shares_connections(&self, transport: &Transport) -> bool {
+        transport.protocol == BackendProtocol::Http2 || self.shares.get()
+    }
+
+    /// Waits until nobody else opens a connection that can be shared.
+    pub(super) async fn opening(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.opening.acquire().await.ok()
+    }
+
+    /// Takes a new connection into use; one that can be shared is found by others from now on.
+    pub(super) fn lease(self: &Rc<Self>, link: Link) -> Lease {
+        self.shares.set(matches!(link, Link::Stream(_)));
+        if let Link::Stream(stream) = &link
+            && self.listed.get()
+        {
+            let entry = (Rc::clone(stream.shared()), self.clock.now_ms());
+            self.shared.borrow_mut().push(entry);
+        }
+        Lease::new(link, self)
     }
 }
 
 /// A connection in use by one request.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    link: Option<Box<Link>>,
-    endpoint: Rc<Endpoint>,
+    link: Option<Link>,
+    busy: Busy,
+}
+
+/// Counts as load of an endpoint.
+#[derive(Debug)]
+pub(crate) struct Busy(Rc<Endpoint>);
+
+impl Busy {
+    pub(super) fn new(endpoint: &Rc<Endpoint>) -> Self {
+        endpoint.in_flight.set(endpoint.in_flight.get() + 1);
+        Self(Rc::clone(endpoint))
+    }
 }
 
 impl Lease {
-    pub(super) fn new(link: Box<Link>, endpoint: &Rc<Endpoint>) -> Self {
-        endpoint.in_flight.set(endpoint.in_flight.get() + 1);
+    fn new(link: Link, endpoint: &Rc<Endpoint>) -> Self {
         Self {
             link: Some(link),
-            endpoint: Rc::clone(endpoint),
+            busy: Busy::new(endpoint),
         }
     }
 
@@ -168,6 +227,11 @@ impl Lease {
             .await
     }
 
+    /// The endpoint's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.busy.0.address
+    }
+
     /// Moves bytes of the response.
     pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(link) = &mut self.link {
@@ -177,20 +241,21 @@ impl Lease {
 
     /// The response is complete: keeps the connection for the next request, if it can carry one.
     pub(crate) fn give_back(mut self) {
-        let Some(mut link) = self.link.take() else {
+        let Some(Link::Single(mut link)) = self.link.take() else {
             return;
         };
-        let mut idle = self.endpoint.idle.borrow_mut();
-        if self.endpoint.listed.get() && idle.len() < IDLE_CONNECTIONS_MAX && link.is_usable() {
-            let since_ms = self.endpoint.clock.now_ms();
+        let endpoint = &self.busy.0;
+        let mut idle = endpoint.idle.borrow_mut();
+        if endpoint.listed.get() && idle.len() < IDLE_CONNECTIONS_MAX && link.is_usable() {
+            let since_ms = endpoint.clock.now_ms();
             idle.push(Idle { link, since_ms });
         }
     }
 }
 
-impl Drop for Lease {
+impl Drop for Busy {
     fn drop(&mut self) {
-        let in_flight = self.endpoint.in_flight.get();
-        self.endpoint.in_flight.set(in_flight.saturating_sub(1));
+        let in_flight = self.0.in_flight.get();
+        self.0.in_flight.set(in_flight.saturating_sub(1));
     }
 }

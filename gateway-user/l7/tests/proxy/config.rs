@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Backend, BackendName, Certificate, Endpoint, EndpointSet, Entry, Filter, HeaderEdits,
-    HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend, Listener, ListenerId, Match,
-    ObjectName, PathMatch, PortProtocol, Precedence, PrivateKey, RouteName, Rule, RuleId, Snapshot,
-    Target, ValueMatch, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Certificate, ClientValidation, Endpoint, EndpointSet,
+    Entry, Filter, HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend,
+    Listener, ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence,
+    PrivateKey, Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence, Snapshot,
+    StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -37,14 +38,15 @@ pub(crate) fn port(
     }
 }
 
+/// One HTTP listener for every host with these rules.
+pub(crate) fn serving(address: SocketAddr, rules: Vec<RuleBuilder>) -> Snapshot {
+    let http = listener("http", "*").host("*", rules).build();
+    site(address, PortProtocol::Http, vec![http])
+}
+
 /// The commonest site: one HTTP listener for every host, all paths to these endpoints.
 pub(crate) fn plain(address: SocketAddr, endpoints: &[SocketAddr]) -> Snapshot {
-    let rules = vec![rule("/").to("pods", 1, endpoints)];
-    site(
-        address,
-        PortProtocol::Http,
-        vec![listener("http", "*").host("*", rules).build()],
-    )
+    serving(address, vec![rule("/").to("pods", 1, endpoints)])
 }
 
 pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
@@ -54,8 +56,8 @@ pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
             section: section.to_owned(),
         },
         hostname: pattern(hostname),
-        certificates: Vec::new(),
-        hosts: BTreeMap::new(),
+        tls: None,
+        routing: Routing::Http(BTreeMap::new()),
     })
 }
 
@@ -69,12 +71,51 @@ impl ListenerBuilder {
             .map(|(index, rule)| rule.entry(index))
             .collect();
         let program = Arc::new(HostProgram::new(entries));
-        self.0.hosts.insert(pattern(hostname), program);
+        match &mut self.0.routing {
+            Routing::Http(hosts) => hosts.insert(pattern(hostname), program),
+            Routing::Stream(_) => panic!("a listener for requests"),
+        };
         self
     }
 
     pub(crate) fn certificate(mut self, certificate: &Arc<Certificate>) -> Self {
-        self.0.certificates.push(Arc::clone(certificate));
+        let tls = self.0.tls.get_or_insert_with(|| ListenerTls {
+            certificates: Vec::new(),
+            clients: None,
+        });
+        tls.certificates.push(Arc::clone(certificate));
+        self
+    }
+
+    /// What is asked of clients.
+    pub(crate) fn clients(mut self, clients: ClientValidation) -> Self {
+        let tls = self.0.tls.as_mut().expect("a listener with a certificate");
+        tls.clients = Some(clients);
+        self
+    }
+
+    /// Connections for a name go to a backend, and nothing is HTTP.
+    pub(crate) fn stream(mut self, hostname: &str, target: Target) -> Self {
+        let program = StreamProgram {
+            id: RuleId {
+                route: RouteName {
+                    kind: "TLSRoute".to_owned(),
+                    object: ObjectName::new("default", "stream"),
+                },
+                index: 0,
+                name: None,
+            },
+            backends: vec![WeightedBackend {
+                weight: 1,
+                target,
+                filters: Vec::new(),
+            }],
+        };
+        let hosts = BTreeMap::from([(pattern(hostname), Arc::new(program))]);
+        match &mut self.0.routing {
+            Routing::Stream(known) => known.extend(hosts),
+            Routing::Http(_) => self.0.routing = Routing::Stream(hosts),
+        }
         self
     }
 
@@ -94,6 +135,9 @@ pub(crate) fn rule(prefix: &str) -> RuleBuilder {
         },
         filters: Vec::new(),
         backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
     }
 }
 
@@ -101,6 +145,28 @@ pub(crate) struct RuleBuilder {
     matches: Match,
     filters: Vec<Filter>,
     backends: Vec<WeightedBackend>,
+    timeouts: Timeouts,
+    retry: Option<Retry>,
+    persistence: Option<SessionPersistence>,
+}
+
+/// A backend of these endpoints, spoken to with HTTP/1.1 in clear text.
+pub(crate) fn backend(service: &str, endpoints: &[SocketAddr]) -> Backend {
+    let endpoints = endpoints.iter().map(|address| Endpoint {
+        address: *address,
+        node: None,
+    });
+    Backend {
+        name: BackendName {
+            service: ObjectName::new("default", service),
+            port: 80,
+        },
+        endpoints: Arc::new(EndpointSet {
+            endpoints: endpoints.collect(),
+        }),
+        protocol: BackendProtocol::Http,
+        tls: None,
+    }
 }
 
 impl RuleBuilder {
@@ -112,29 +178,48 @@ impl RuleBuilder {
         self
     }
 
-    pub(crate) fn edit(mut self, edits: HeaderEdits) -> Self {
-        self.filters.push(Filter::RequestHeaderModifier(edits));
+    pub(crate) fn edit(self, edits: HeaderEdits) -> Self {
+        self.filter(Filter::RequestHeaderModifier(edits))
+    }
+
+    /// A filter of the rule.
+    pub(crate) fn filter(mut self, filter: Filter) -> Self {
+        self.filters.push(filter);
         self
     }
 
-    pub(crate) fn to(mut self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
-        let endpoints = endpoints.iter().map(|address| Endpoint {
-            address: *address,
-            node: None,
-        });
-        let backend = Backend {
-            name: BackendName {
-                service: ObjectName::new("default", service),
-                port: 80,
-            },
-            endpoints: Arc::new(EndpointSet {
-                endpoints: endpoints.collect(),
-            }),
-        };
+    /// A filter of the last backendRef.
+    pub(crate) fn backend_filter(mut self, filter: Filter) -> Self {
+        let last = self.backends.last_mut().expect("a backend");
+        last.filters.push(filter);
+        self
+    }
+
+    pub(crate) fn to(self, service: &str, weight: u32, endpoints: &[SocketAddr]) -> Self {
+        self.backed_by(weight, backend(service, endpoints))
+    }
+
+    pub(crate) fn backed_by(mut self, weight: u32, backend: Backend) -> Self {
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Backend(Arc::new(backend)),
+            filters: Vec::new(),
         });
+        self
+    }
+
+    pub(crate) fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    pub(crate) fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    pub(crate) fn persistence(mut self, persistence: SessionPersistence) -> Self {
+        self.persistence = Some(persistence);
         self
     }
 
@@ -142,6 +227,7 @@ impl RuleBuilder {
         self.backends.push(WeightedBackend {
             weight,
             target: Target::Invalid(InvalidBackend::NotFound),
+            filters: Vec::new(),
         });
         self
     }
@@ -163,6 +249,10 @@ impl RuleBuilder {
                 id,
                 filters: self.filters,
                 backends: self.backends,
+                kind: RouteKind::Http,
+                timeouts: self.timeouts,
+                retry: self.retry,
+                persistence: self.persistence,
             }),
         }
     }

@@ -82,11 +82,8 @@ async fn a_tls_handshake_that_does_not_begin_is_cut_off() {
     let address = address();
     let https =
         crate::config::listener("https", "*").certificate(&crate::config::certificate(&["a.test"]));
-    let mut snapshot = crate::config::site(
-        address,
-        gateway_ir::PortProtocol::Https,
-        vec![https.build()],
-    );
+    let mut snapshot =
+        crate::config::site(address, gateway_ir::PortProtocol::Tls, vec![https.build()]);
     snapshot.proxy.tls_handshake_timeout = Duration::from_millis(100);
     let rig = Rig::start(snapshot).await;
 

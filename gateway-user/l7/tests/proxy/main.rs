@@ -2,14 +2,20 @@
 
 mod client;
 mod config;
+mod identity;
 mod pods;
 mod rig;
 
+mod backends;
+mod filters;
 mod forwarding;
 mod lifecycle;
+mod policies;
 mod publishing;
 mod resilience;
 mod routing;
+mod sessions;
+mod streams;
 mod strictness;
 mod tls;
 mod transparent;

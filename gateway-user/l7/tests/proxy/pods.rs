@@ -1,9 +1,11 @@
 //! Servers that play pods: they say who they are and what they were asked.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,16 +13,26 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// A running pod; it ends when this is dropped.
 pub(crate) struct Pod {
     pub(crate) address: SocketAddr,
     counts: Arc<Counts>,
     task: AbortHandle,
+}
+
+/// What a pod speaks.
+#[derive(Clone)]
+enum Wire {
+    Http1,
+    Http2,
+    Tls(TlsAcceptor),
 }
 
 #[derive(Default)]
@@ -70,7 +82,71 @@ impl Pod {
         (pod, pieces)
     }
 
+    /// Answers with these statuses, each after its delay, and then like [`Pod::echo`].
+    pub(crate) async fn scripted(name: &str, script: Vec<(u16, Duration)>) -> Self {
+        let script = Arc::new(parking_lot::Mutex::new(VecDeque::from(script)));
+        let name = name.to_owned();
+        Self::start(move |request| {
+            let (name, next) = (name.clone(), script.lock().pop_front());
+            async move {
+                let mut response = echo(name, request).await;
+                if let Some((status, delay)) = next {
+                    tokio::time::sleep(delay).await;
+                    *response.status_mut() = status.try_into().expect("a status");
+                }
+                response
+            }
+        })
+        .await
+    }
+
+    /// Like [`Pod::echo`], in HTTP/2 with prior knowledge and nothing else.
+    pub(crate) async fn h2c(name: &str) -> Self {
+        let name = name.to_owned();
+        Self::serve(Wire::Http2, move |request| echo(name.clone(), request)).await
+    }
+
+    /// Like [`Pod::echo`], in TLS.
+    pub(crate) async fn tls(name: &str, config: rustls::ServerConfig) -> Self {
+        let (name, wire) = (name.to_owned(), Wire::Tls(Arc::new(config).into()));
+        Self::serve(wire, move |request| echo(name.clone(), request)).await
+    }
+
+    /// Speaks gRPC: answers with the request's body and trailers.
+    pub(crate) async fn grpc(name: &str) -> Self {
+        let name = name.to_owned();
+        Self::serve(Wire::Http2, move |request| {
+            let name = name.clone();
+            async move {
+                let te = request.headers().get("te").cloned();
+                let trailers = async move {
+                    let mut trailers = http::HeaderMap::new();
+                    trailers.insert("grpc-status", "0".parse().expect("a value"));
+                    trailers.extend(te.map(|te| (http::HeaderName::from_static("x-te"), te)));
+                    Some(Ok(trailers))
+                };
+                let body = request
+                    .into_body()
+                    .map_err(|_| unreachable!("a whole body"));
+                Response::builder()
+                    .header("x-pod", name)
+                    .header("content-type", "application/grpc")
+                    .body(BodyExt::boxed(body.with_trailers(trailers)))
+                    .expect("a response")
+            }
+        })
+        .await
+    }
+
     async fn start<F, R>(answer: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
+    {
+        Self::serve(Wire::Http1, answer).await
+    }
+
+    async fn serve<F, R>(wire: Wire, answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
@@ -84,7 +160,7 @@ impl Pod {
             while let Ok((stream, _)) = listener.accept().await {
                 seen.connections.fetch_add(1, Ordering::SeqCst);
                 seen.open.fetch_add(1, Ordering::SeqCst);
-                let (seen, answer) = (Arc::clone(&seen), answer.clone());
+                let (seen, answer, wire) = (Arc::clone(&seen), answer.clone(), wire.clone());
                 connections.spawn(async move {
                     let counted = Arc::clone(&seen);
                     let service = service_fn(move |request| {
@@ -92,9 +168,23 @@ impl Pod {
                         let answer = answer(request);
                         async move { Ok::<_, Infallible>(answer.await) }
                     });
-                    let connection = hyper::server::conn::http1::Builder::new();
-                    let served = connection.serve_connection(TokioIo::new(stream), service);
-                    drop(served.await);
+                    let executor = TokioExecutor::new();
+                    match wire {
+                        Wire::Http1 => {
+                            let engine = hyper::server::conn::http1::Builder::new();
+                            drop(engine.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                        Wire::Http2 => {
+                            let engine = hyper::server::conn::http2::Builder::new(executor);
+                            drop(engine.serve_connection(TokioIo::new(stream), service).await);
+                        }
+                        Wire::Tls(acceptor) => {
+                            if let Ok(stream) = acceptor.accept(stream).await {
+                                let engine = auto::Builder::new(executor);
+                                drop(engine.serve_connection(TokioIo::new(stream), service).await);
+                            }
+                        }
+                    }
                     seen.open.fetch_sub(1, Ordering::SeqCst);
                 });
             }

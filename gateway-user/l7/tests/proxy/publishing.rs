@@ -210,7 +210,7 @@ async fn a_certificate_that_cannot_be_used_is_reported_for_its_listener_only() {
         .host("b.test", rules());
     let rig = Rig::start(site(
         address,
-        PortProtocol::Https,
+        PortProtocol::Tls,
         vec![good.build(), bad.build()],
     ))
     .await;

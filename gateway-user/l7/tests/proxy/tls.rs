@@ -92,7 +92,7 @@ async fn without_a_server_name_the_listener_for_every_name_answers() {
     let https = listener("any", "*")
         .certificate(&any)
         .host("*", vec![rule("/").to("a", 1, &[pod.address])]);
-    let _rig = Rig::start(site(address, PortProtocol::Https, vec![https.build()])).await;
+    let _rig = Rig::start(site(address, PortProtocol::Tls, vec![https.build()])).await;
 
     // A client that connects to an IP address sends no server name; the certificate is for another name, so it is
     // accepted here whatever it says.
@@ -165,7 +165,7 @@ fn two_listeners(
             "*.wild.test",
             vec![rule("/").to("wild", 1, &[pods[1].address])],
         );
-    site(address, PortProtocol::Https, vec![a.build(), wild.build()])
+    site(address, PortProtocol::Tls, vec![a.build(), wild.build()])
 }
 
 async fn handshake(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gateway_ir::{HostPattern, Listener as IrListener, ListenerId, ObjectName};
+use gateway_ir::{
+    HostPattern, Listener as IrListener, ListenerId, ListenerTls, ObjectName, PortProtocol,
+};
 
 use super::*;
 
@@ -27,7 +29,11 @@ fn an_unchanged_host_program_is_taken_over() {
 fn a_listener_without_a_usable_certificate_is_named() {
     let mut compiler = Compiler::new().expect("a compiler");
     let mut snapshot = snapshot(&Arc::default(), &Arc::default());
-    snapshot.http[0].protocol = PortProtocol::Https;
+    snapshot.http[0].protocol = PortProtocol::Tls;
+    snapshot.http[0].listeners[0].tls = Some(ListenerTls {
+        certificates: Vec::new(),
+        clients: None,
+    });
     let (program, failures) = compiler.compile(&snapshot);
 
     assert_eq!(program.listeners.len(), 1);
@@ -49,8 +55,8 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
                     section: "http".to_owned(),
                 },
                 hostname: HostPattern::Any,
-                certificates: Vec::new(),
-                hosts: BTreeMap::from(hosts),
+                tls: None,
+                routing: gateway_ir::Routing::Http(BTreeMap::from(hosts)),
             }],
         }],
         ..Snapshot::default()
@@ -60,5 +66,8 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
 fn routes(program: &Program, host: &str) -> Arc<Routes> {
     let port = program.port(([127, 0, 0, 1], 80).into()).expect("the port");
     let listener = port.listener(host).expect("the listener");
-    Arc::clone(listener.hosts.covering(host).next().expect("the host"))
+    let Routing::Http(hosts) = &listener.routing else {
+        panic!("a listener for requests");
+    };
+    Arc::clone(hosts.covering(host).next().expect("the host"))
 }

@@ -1,8 +1,9 @@
 //! The order of matches, and the index against a linear walk.
 
 use gateway_ir::{
-    Backend, BackendName, Endpoint, Entry, HeaderMatch, Match, ObjectName, Precedence, QueryMatch,
-    RouteName, RuleId, Target, ValueMatch, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, Match,
+    ObjectName, Precedence, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
+    WeightedBackend,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
@@ -138,16 +139,18 @@ fn a_regular_expression_matches_the_whole_path_and_comes_last() {
 
 #[test]
 fn weights_are_shares_and_zero_is_none() {
-    let rule = Rule::new(&gateway_ir::Rule {
-        id: id(0),
-        filters: Vec::new(),
-        backends: vec![backend(9, 1), backend(0, 2), backend(1, 3)],
-    });
+    let backends = vec![backend(9, 1), backend(0, 2), backend(1, 3)];
+    let rule = Rule::new(
+        &ir_rule(0, backends),
+        &mut Transports::default(),
+        &SessionKey::draw().expect("a key"),
+    );
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
     for _ in 0..10_000 {
-        let backend = rule.draw(&random).expect("valid");
-        drawn[usize::from(backend.name.port)] += 1;
+        let share = rule.shares.draw(&random).expect("a share");
+        let destination = share.destination.as_ref().expect("valid");
+        drawn[usize::from(destination.backend.name.port)] += 1;
     }
     assert!((8_800..9_200).contains(&drawn[1]), "{drawn:?}");
     assert_eq!((drawn[2], drawn[1] + drawn[3]), (0, 10_000));
@@ -258,7 +261,13 @@ fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
         headers: request.headers(),
         query: Query::new(request.uri().query()),
     };
-    Routes::new(program).find(&view).map(|rule| rule.id.index)
+    Routes::new(
+        program,
+        &mut Transports::default(),
+        &SessionKey::draw().expect("a key"),
+    )
+    .find(&view)
+    .map(|found| found.rule.id.index)
 }
 
 fn program(matches: &[Match]) -> HostProgram {
@@ -268,14 +277,22 @@ fn program(matches: &[Match]) -> HostProgram {
             precedence: Precedence::new(matches, None, &id, 0),
             matches: matches.clone(),
             match_index: 0,
-            rule: Arc::new(gateway_ir::Rule {
-                id,
-                filters: Vec::new(),
-                backends: vec![backend(1, 80)],
-            }),
+            rule: Arc::new(ir_rule(index, vec![backend(1, 80)])),
         }
     });
     HostProgram::new(entries.collect())
+}
+
+fn ir_rule(index: usize, backends: Vec<WeightedBackend>) -> gateway_ir::Rule {
+    gateway_ir::Rule {
+        id: id(index),
+        filters: Vec::new(),
+        backends,
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
+    }
 }
 
 fn id(index: usize) -> RuleId {
@@ -303,7 +320,10 @@ fn backend(weight: u32, port: u16) -> WeightedBackend {
                     node: None,
                 }],
             }),
+            protocol: BackendProtocol::Http,
+            tls: None,
         })),
+        filters: Vec::new(),
     }
 }
 
