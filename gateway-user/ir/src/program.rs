@@ -72,8 +72,9 @@ pub enum RouteKind {
 
 /// The Gateway API's order of matches (`HTTPRouteRule.matches`): less is first.
 ///
-/// Exact path, then the longest prefix, then regular expressions (implementation-specific: longest first), method,
-/// most headers, most query parameters, oldest route, route name, order in the route.
+/// Exact path, then the longest prefix, then regular expressions (implementation-specific: longest first), then the
+/// prefix `/`, which says nothing of the path; method, most headers, most query parameters, oldest route, route name,
+/// order in the route.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Precedence {
     path_kind: u8,
@@ -101,6 +102,9 @@ impl Precedence {
     pub fn new(matches: &Match, created: Option<&str>, rule: &RuleId, match_index: usize) -> Self {
         let (path_kind, length) = match &matches.path {
             PathMatch::Exact(path) => (0, path.len()),
+            // GRPCRouteRule.matches: a method without a service, which is a regular expression here, is before nothing
+            // at all.
+            PathMatch::Prefix(path) if path.is_empty() => (3, 0),
             PathMatch::Prefix(path) => (1, path.len()),
             PathMatch::Regex(regex) => (2, regex.len()),
         };

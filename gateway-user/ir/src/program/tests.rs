@@ -19,6 +19,20 @@ fn a_longer_prefix_is_before_a_shorter_one() {
 }
 
 #[test]
+fn a_regular_expression_is_behind_every_prefix_but_the_one_that_says_nothing() {
+    let regex = Match {
+        path: PathMatch::Regex("/[a-z]+".to_owned()),
+        ..prefix("")
+    };
+    let with_method = Match {
+        method: Some(Method::GET),
+        ..prefix("")
+    };
+    assert!(rank(&prefix("/a")) < rank(&regex));
+    assert!(rank(&regex) < rank(&with_method));
+}
+
+#[test]
 fn the_path_is_before_the_method_and_the_method_before_headers() {
     let with_method = Match {
         method: Some(Method::GET),

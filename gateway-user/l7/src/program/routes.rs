@@ -29,7 +29,7 @@ pub(crate) struct View<'a> {
 pub(crate) struct Routes {
     exact: HashMap<String, Vec<Candidate>>,
     prefix: HashMap<String, Vec<Candidate>>,
-    /// The distinct lengths of the prefixes, longest first: bounds the lookups by the configuration, not by the path.
+    /// The distinct lengths of the prefixes but `/`, longest first: bounds the lookups by the configuration, not by the path.
     prefix_lengths: Vec<usize>,
     /// In order of precedence.
     regex: Vec<(Regex, Candidate)>,
@@ -82,7 +82,9 @@ impl Routes {
                 PathMatch::Prefix(prefix) => {
                     let list = routes.prefix.entry(prefix.clone()).or_default();
                     list.push(candidate);
-                    routes.prefix_lengths.push(prefix.len());
+                    if !prefix.is_empty() {
+                        routes.prefix_lengths.push(prefix.len());
+                    }
                 }
                 PathMatch::Regex(text) => {
                     if let Some(regex) = whole(text) {
@@ -114,18 +116,21 @@ impl Routes {
             .get(view.path)
             .and_then(|candidates| first(candidates, view))
             .map(whole)
-            .or_else(|| self.by_prefix(view))
+            .or_else(|| {
+                let mut lengths = self.prefix_lengths.iter();
+                lengths.find_map(|length| self.by_prefix(*length, view))
+            })
             .or_else(|| self.by_regex(view).map(whole))
+            // The prefix `/` says nothing of the path, so it is behind everything that does.
+            .or_else(|| self.by_prefix(0, view))
     }
 
-    fn by_prefix<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
-        self.prefix_lengths.iter().find_map(|length| {
-            let candidates = self.prefix.get(elements(view.path, *length)?)?;
-            let rule = first(candidates, view)?;
-            Some(Found {
-                rule,
-                prefix: *length,
-            })
+    fn by_prefix<'s>(&'s self, length: usize, view: &View<'_>) -> Option<Found<'s>> {
+        let candidates = self.prefix.get(elements(view.path, length)?)?;
+        let rule = first(candidates, view)?;
+        Some(Found {
+            rule,
+            prefix: length,
         })
     }
 
