@@ -89,10 +89,10 @@ proptest::proptest! {
 
 /// The rule that routing finds.
 fn served(snapshot: &Snapshot, question: &Question) -> Option<RuleId> {
-    let parts = head(question).expect("a head");
-    let (program, _) = Compiler::new().expect("a compiler").compile(snapshot);
-    let target = Target::read(&parts, &snapshot.proxy).expect("a target");
-    let port = program.port(([127, 0, 0, 1], 80).into()).expect("the port");
+    let parts = head(question)?;
+    let (program, _) = Compiler::new().ok()?.compile(snapshot);
+    let target = Target::read(&parts, &snapshot.proxy).ok()?;
+    let port = program.port(([127, 0, 0, 1], 80).into())?;
     let view = View {
         method: &parts.method,
         path: &target.path,
