@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use gateway_control::{Folder, Problem, Published, Severity};
-use gateway_translate::{Condition, ConditionStatus, ConditionType, ObjectStatus, Settings};
+use gateway_translate::{
+    Condition, ConditionStatus, ConditionType, ObjectStatus, Settings, Warning,
+};
 use serde::Serialize;
 
 use crate::cli::CheckArguments;
@@ -22,6 +24,8 @@ struct Report {
     notes: Vec<String>,
     /// What would become of the objects.
     objects: Vec<ObjectStatus>,
+    /// What would be served as configured, and is hardly meant so.
+    warnings: Vec<Warning>,
 }
 
 pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
@@ -45,6 +49,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
             .collect(),
         problems: published.problems,
         objects: published.statuses,
+        warnings: published.warnings,
     };
     output::show(arguments.output, &report, draw)?;
     Ok(if ok {
@@ -70,7 +75,9 @@ fn is_good(condition: &Condition) -> bool {
         ConditionType::Conflicted | ConditionType::PartiallyInvalid => {
             condition.status != ConditionStatus::True
         }
-        ConditionType::Programmed => true,
+        ConditionType::Programmed
+        | ConditionType::OverlappingTlsConfig
+        | ConditionType::InsecureFrontendValidationMode => true,
     }
 }
 
@@ -99,13 +106,19 @@ fn draw(report: &Report) -> String {
             }
         ));
     }
+    for warning in &report.warnings {
+        text.push_str(&format!(
+            "\nwarning: {}: {}",
+            warning.object, warning.message
+        ));
+    }
     for note in &report.notes {
         text.push_str(&format!("\nnote: {note}"));
     }
     text
 }
 
-/// One row for each condition of an object, of its listeners and of its parents.
+/// One row for each condition of an object, of its listeners, of its parents and of its ancestors.
 fn rows(status: &ObjectStatus) -> Vec<Vec<String>> {
     let name = &status.object.name;
     let row = |place: &str, condition: &Condition| {
@@ -133,5 +146,13 @@ fn rows(status: &ObjectStatus) -> Vec<Vec<String>> {
         let rows = parent.conditions.iter().map(|it| row(&place, it));
         rows.collect::<Vec<_>>()
     });
-    own.chain(listeners).chain(parents).collect()
+    let ancestors = status.ancestors.iter().flat_map(|ancestor| {
+        let place = format!("at {}", ancestor.ancestor_ref.name);
+        let rows = ancestor.conditions.iter().map(|it| row(&place, it));
+        rows.collect::<Vec<_>>()
+    });
+    own.chain(listeners)
+        .chain(parents)
+        .chain(ancestors)
+        .collect()
 }

@@ -41,7 +41,12 @@ const KOPIUM_FLAGS: [&str; 5] = [
 /// The Gateway API release whose CRDs are in `vendor`.
 const GATEWAY_API: &str = "v1.7.0";
 
-const KINDS: [(&str, &str); 2] = [("TCPRoute", "tcproutes"), ("UDPRoute", "udproutes")];
+const KINDS: [(&str, &str); 4] = [
+    ("HTTPRoute", "httproutes"),
+    ("GRPCRoute", "grpcroutes"),
+    ("TCPRoute", "tcproutes"),
+    ("UDPRoute", "udproutes"),
+];
 
 const SANMON_CONFIG: &str = "deploy/crds/sanmon.dev_sanmonconfigs.yaml";
 

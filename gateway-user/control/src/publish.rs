@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use gateway_ir::{Generation, NodeName, Snapshot};
-use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, translate};
+use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, Warning, translate};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -47,6 +47,8 @@ pub struct Published {
     pub generation: Generation,
     /// What translation promises of each object; [`status`](crate::status) compares it with what the gates report.
     pub statuses: Vec<ObjectStatus>,
+    /// What is served as configured, and hardly as meant.
+    pub warnings: Vec<Warning>,
     /// What is wrong with the source.
     pub problems: Vec<Problem>,
     /// The nodes that the configuration names, sorted.
@@ -58,11 +60,16 @@ pub struct Published {
 impl Published {
     /// Translates a source's content.
     pub fn new(content: &Content, settings: &Settings) -> Self {
-        let Outcome { snapshot, statuses } = translate(&content.inputs, settings);
+        let Outcome {
+            snapshot,
+            statuses,
+            warnings,
+        } = translate(&content.inputs, settings);
         Self {
             generation: snapshot.generation(),
             snapshot: Arc::new(snapshot),
             statuses,
+            warnings,
             problems: content.problems.clone(),
             nodes: content.nodes(),
             has_pools: content.has_pools(),

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use gateway_ir::{
     Gate, GateReport, Generation, ListenerFailure, ListenerId, ServiceTarget, Snapshot,
 };
-use gateway_translate::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
+use gateway_translate::{
+    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason,
+};
 use serde::Serialize;
 
 use crate::Published;
@@ -21,8 +23,8 @@ pub fn conditions(published: &Published, reports: &Reports) -> Vec<ObjectStatus>
     let needs = needs(&published.snapshot);
     let mut statuses = published.statuses.clone();
     for status in &mut statuses {
-        if status.object.kind == Kind::Gateway {
-            correct_gateway(status, published.generation, &needs, reports);
+        if [Kind::Gateway, Kind::ListenerSet].contains(&status.object.kind) {
+            correct(status, published.generation, &needs, reports);
         }
     }
     statuses
@@ -113,7 +115,8 @@ fn needs(snapshot: &Snapshot) -> BTreeMap<&ListenerId, BTreeSet<Gate>> {
     needs
 }
 
-fn correct_gateway(
+/// Corrects what a Gateway or a ListenerSet was promised.
+fn correct(
     status: &mut ObjectStatus,
     generation: Generation,
     needs: &BTreeMap<&ListenerId, BTreeSet<Gate>>,
@@ -124,12 +127,12 @@ fn correct_gateway(
         let Some(programmed) = promised(&mut listener.conditions) else {
             continue;
         };
-        let id = ListenerId {
-            gateway: status.object.name.clone(),
-            section: listener.name.clone(),
-        };
-        let mut gates = needs.get(&id).into_iter().flatten();
-        match gates.find_map(|gate| obstacle(*gate, &id, generation, reports)) {
+        let needed = needed(needs, &status.object, &listener.name);
+        let obstacle = needed.and_then(|(id, gates)| {
+            let mut gates = gates.iter();
+            gates.find_map(|gate| obstacle(*gate, id, generation, reports))
+        });
+        match obstacle {
             Some(message) => {
                 broken.push(format!("listener {}: {message}", listener.name));
                 withdraw(programmed, message);
@@ -143,6 +146,27 @@ fn correct_gateway(
     {
         withdraw(programmed, broken.join("; "));
     }
+}
+
+/// The gates that a listener of a Gateway or a ListenerSet needs, with its name in the snapshot.
+fn needed<'n>(
+    needs: &'n BTreeMap<&'n ListenerId, BTreeSet<Gate>>,
+    object: &ObjectKey,
+    name: &str,
+) -> Option<(&'n ListenerId, &'n BTreeSet<Gate>)> {
+    if object.kind == Kind::ListenerSet {
+        // It has the set's name in front of its own, which no listener of a Gateway has.
+        let section = format!("{}/{name}", object.name);
+        let mut all = needs.iter();
+        return all
+            .find(|(id, _)| id.section == section)
+            .map(|(id, gates)| (*id, gates));
+    }
+    let id = ListenerId {
+        gateway: object.name.clone(),
+        section: name.to_owned(),
+    };
+    needs.get_key_value(&id).map(|(id, gates)| (*id, gates))
 }
 
 /// The condition `Programmed` where translation promised it.

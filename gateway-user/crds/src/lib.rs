@@ -1,9 +1,14 @@
-//! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks.
+//! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks or has in an older form.
 //!
 //! Types only: what a field means for the data planes is decided by `gateway-translate`.
 
 #![forbid(unsafe_code)]
 
+mod enum_defaults;
+#[rustfmt::skip]
+pub mod grpcroutes;
+#[rustfmt::skip]
+pub mod httproutes;
 pub mod sanmon_config;
 #[rustfmt::skip]
 pub mod tcproutes;
@@ -11,5 +16,6 @@ pub mod tcproutes;
 pub mod udproutes;
 
 pub use sanmon_config::{
-    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+    AddressPool, Datapath, Forwarded, Mode, Proxy, SanmonConfig, SanmonConfigSpec,
+    SanmonConfigStatus,
 };

@@ -124,6 +124,28 @@ pub struct Proxy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_max: Option<u32>,
+    /// How much of a request body is kept to send it again, in bytes; a longer one is sent once; default: 65536.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 16_777_216))]
+    pub replay_bytes_max: Option<u32>,
+    /// The proxies in front, as CIDRs or addresses, whose X-Forwarded-* and Forwarded headers are believed; default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub trusted_proxies: Vec<String>,
+    /// Which headers tell the endpoint about the client; default: xForwarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarded: Option<Forwarded>,
+}
+
+/// Which headers tell the endpoint about the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Forwarded {
+    /// X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP.
+    #[default]
+    XForwarded,
+    /// These and `Forwarded` (RFC 7239).
+    XForwardedAndForwarded,
 }
 
 /// What became of the settings.

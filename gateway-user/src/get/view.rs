@@ -31,7 +31,25 @@ struct HttpPort {
 
 #[derive(Debug, Deserialize)]
 struct Listener {
-    hosts: BTreeMap<String, Program>,
+    routing: Routing,
+}
+
+#[derive(Debug, Deserialize)]
+enum Routing {
+    Http(BTreeMap<String, Program>),
+    Stream(BTreeMap<String, Rule>),
+}
+
+impl Routing {
+    fn backends(&self) -> Vec<&Backend> {
+        match self {
+            Self::Http(hosts) => {
+                let entries = hosts.values().flat_map(|program| &program.entries);
+                entries.flat_map(|entry| &entry.rule.backends).collect()
+            }
+            Self::Stream(hosts) => hosts.values().flat_map(|rule| &rule.backends).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -110,9 +128,7 @@ impl Snapshot {
         self.http
             .iter()
             .flat_map(|port| &port.listeners)
-            .flat_map(|listener| listener.hosts.values())
-            .flat_map(|program| &program.entries)
-            .flat_map(|entry| &entry.rule.backends)
+            .flat_map(|listener| listener.routing.backends())
             .map(|backend| &backend.target)
     }
 }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    HostProgram, HttpPort, Listener, ListenerId, ObjectName, PortProtocol, Protocol, Service,
-    ServiceTarget, Snapshot, Vip,
+    HostProgram, HttpPort, Listener, ListenerId, ListenerTls, ObjectName, PortProtocol, Protocol,
+    Routing as PortRouting, Service, ServiceTarget, Snapshot, Vip,
 };
 
 use crate::config::Config;
@@ -68,7 +68,10 @@ fn service(vip: &Vip, listener: &ListenerState, routing: &Routing) -> Option<Ser
     let (port, _hostname) = listener.place()?;
     let protocol = match listener.model.protocol {
         ListenerProtocol::Udp => Protocol::Udp,
-        ListenerProtocol::Tcp | ListenerProtocol::Http | ListenerProtocol::Https => Protocol::Tcp,
+        ListenerProtocol::Tcp
+        | ListenerProtocol::Http
+        | ListenerProtocol::Https
+        | ListenerProtocol::Tls => Protocol::Tcp,
         ListenerProtocol::Unsupported(_) => return None,
     };
     let is_l4 = matches!(
@@ -151,20 +154,31 @@ impl GatewayState {
 fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Listener)> {
     let protocol = match state.model.protocol {
         ListenerProtocol::Http => PortProtocol::Http,
-        ListenerProtocol::Https => PortProtocol::Https,
+        ListenerProtocol::Https | ListenerProtocol::Tls => PortProtocol::Tls,
         ListenerProtocol::Tcp | ListenerProtocol::Udp | ListenerProtocol::Unsupported(_) => {
             return None;
         }
     };
     let (_port, hostname) = state.place()?;
-    let hosts = routing.http.get(&state.id).into_iter().flatten();
     let listener = Listener {
         id: state.id.clone(),
         hostname: hostname.clone(),
-        certificates: state.certificates.iter().map(Arc::clone).collect(),
-        hosts: hosts
-            .map(|(host, entries)| (host.clone(), Arc::new(HostProgram::new(entries.clone()))))
-            .collect(),
+        tls: state.ends_tls().then(|| ListenerTls {
+            certificates: state.certificates.iter().map(Arc::clone).collect(),
+            clients: state.clients.clone(),
+        }),
+        routing: if state.model.protocol == ListenerProtocol::Tls {
+            let hosts = routing.streams.get(&state.id).into_iter().flatten();
+            let hosts = hosts.map(|(host, it)| (host.clone(), Arc::clone(&it.program)));
+            PortRouting::Stream(hosts.collect())
+        } else {
+            let hosts = routing.http.get(&state.id).into_iter().flatten();
+            let hosts = hosts.map(|(host, entries)| {
+                let program = HostProgram::new(entries.clone());
+                (host.clone(), Arc::new(program))
+            });
+            PortRouting::Http(hosts.collect())
+        },
     };
     Some((protocol, listener))
 }

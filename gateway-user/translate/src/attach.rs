@@ -7,7 +7,7 @@ use gateway_ir::{HostPattern, ObjectName};
 use crate::conv::meta::namespace_labels;
 use crate::conv::reference::GATEWAY_GROUP;
 use crate::inputs::Inputs;
-use crate::listener::{GatewayState, ListenerState};
+use crate::listener::{GatewayState, ListenerState, Owner};
 use crate::model::Problem;
 use crate::status::{Kind, ParentReference, Reason};
 
@@ -27,18 +27,45 @@ pub(crate) struct Attachment {
     pub(crate) hostnames: Vec<HostPattern>,
 }
 
-/// The Gateway that a parentRef names, if it is ours.
-pub(crate) fn parent<'a>(
-    reference: &ParentReference,
-    gateways: &'a BTreeMap<ObjectName, GatewayState>,
-) -> Option<&'a GatewayState> {
-    if reference.group != GATEWAY_GROUP || reference.kind != Kind::Gateway.as_str() {
-        return None;
-    }
-    gateways.get(&reference.name)
+/// The parents that routes may name, beside the Gateways: the Gateway of each ListenerSet.
+#[derive(Debug)]
+pub(crate) struct Parents {
+    sets: BTreeMap<ObjectName, ObjectName>,
 }
 
-/// Attaches a route to the listeners of a Gateway that one of its parentRefs means.
+impl Parents {
+    pub(crate) fn new(gateways: &BTreeMap<ObjectName, GatewayState>) -> Self {
+        let sets = gateways.iter().flat_map(|(name, gateway)| {
+            let sets = gateway.sets.iter();
+            sets.map(|set| (set.meta.name.clone(), name.clone()))
+        });
+        Self {
+            sets: sets.collect(),
+        }
+    }
+
+    /// The Gateway and the owner of the listeners that a parentRef means, if they are ours.
+    pub(crate) fn find(
+        &self,
+        reference: &ParentReference,
+        gateways: &BTreeMap<ObjectName, GatewayState>,
+    ) -> Option<(ObjectName, Owner)> {
+        let name = &reference.name;
+        if reference.group != GATEWAY_GROUP {
+            None
+        } else if reference.kind == Kind::Gateway.as_str() {
+            let ours = gateways.contains_key(name);
+            ours.then(|| (name.clone(), Owner::Gateway))
+        } else if reference.kind == Kind::ListenerSet.as_str() {
+            let gateway = self.sets.get(name)?;
+            Some((gateway.clone(), Owner::Set(name.clone())))
+        } else {
+            None
+        }
+    }
+}
+
+/// Attaches a route to the listeners of a Gateway or ListenerSet that one of its parentRefs means.
 ///
 /// The hostnames are the route's own, not the intersections: which requests a listener owns is decided before, and
 /// between routes the one with the more specific hostname of its own has precedence.
@@ -46,17 +73,22 @@ pub(crate) fn attach(
     route: Candidate<'_>,
     reference: &ParentReference,
     gateway: &GatewayState,
+    owner: &Owner,
     inputs: &Inputs,
 ) -> Result<Vec<Attachment>, Problem> {
     let listeners = gateway.listeners.iter().enumerate();
     let named: Vec<_> = listeners
-        .filter(|(_, it)| is_meant(it, reference))
+        .filter(|(_, it)| it.owner == *owner && is_meant(it, reference))
         .collect();
     if named.is_empty() {
         return Err(Problem::new(Reason::NoMatchingParent, no_parent(reference)));
     }
     let labels = namespace_labels(inputs, route.namespace);
-    let own = &gateway.model.meta.name.namespace;
+    // Gateway API: `Same` is the namespace of the object that has the listener.
+    let own = match owner {
+        Owner::Gateway => &gateway.model.meta.name.namespace,
+        Owner::Set(set) => &set.namespace,
+    };
     let open: Vec<_> = named
         .iter()
         .filter(|(_, it)| {
@@ -106,7 +138,8 @@ fn no_parent(reference: &ParentReference) -> String {
         .map(|name| format!(" named {name}"));
     let port = reference.port.map(|port| format!(" on port {port}"));
     format!(
-        "Gateway {} has no listener{}{}",
+        "{} {} has no listener{}{}",
+        reference.kind,
         reference.name,
         section.unwrap_or_default(),
         port.unwrap_or_default()

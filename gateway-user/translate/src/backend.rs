@@ -3,56 +3,103 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_ir::{Backend, BackendName, InvalidBackend, ObjectName};
+use gateway_ir::{
+    Backend, BackendName, BackendProtocol, BackendTls, EndpointSet, InvalidBackend, ObjectName,
+};
 
+use crate::backend_policy::Policies;
 use crate::conv::grant::Grants;
 use crate::conv::service::{self, Lookup, Slices};
 use crate::inputs::Inputs;
 use crate::model::{BackendRef, Problem};
 use crate::status::{Kind, Reason};
 
-/// Resolves backendRefs; one backend per Service port and protocol, shared by all rules that name it.
+/// Resolves backendRefs; the endpoints of a Service port are found once and shared by all rules that name it.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     inputs: &'a Inputs,
     grants: &'a Grants,
+    policies: &'a Policies,
     slices: Slices<'a>,
-    known: BTreeMap<(BackendName, &'static str), Arc<Backend>>,
+    endpoints: BTreeMap<(BackendName, &'static str), Arc<EndpointSet>>,
+    backends: BTreeMap<(BackendName, Purpose), Arc<Backend>>,
+}
+
+/// The route that refers to a backend.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Referrer<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a ObjectName,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a backend is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// HTTP requests.
+    Requests,
+    /// gRPC calls.
+    Calls,
+    /// Connections out of TLS that has ended at the Gateway.
+    Streams,
+    /// TCP connections as they are.
+    Connections,
+    /// UDP datagrams as they are.
+    Datagrams,
+}
+
+impl Purpose {
+    fn transport(self) -> &'static str {
+        match self {
+            Self::Requests | Self::Calls | Self::Streams | Self::Connections => "TCP",
+            Self::Datagrams => "UDP",
+        }
+    }
+
+    /// Whether the proxy makes the connection, so that it can be the one that speaks TLS on it.
+    fn is_proxied(self) -> bool {
+        match self {
+            Self::Requests | Self::Calls | Self::Streams => true,
+            Self::Connections | Self::Datagrams => false,
+        }
+    }
 }
 
 /// A backendRef that leads nowhere.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) invalid: InvalidBackend,
-    pub(crate) problem: Problem,
+    /// What the route has to say about it; none: another object says it.
+    pub(crate) problem: Option<Problem>,
 }
 
 impl Refusal {
     fn new(invalid: InvalidBackend, reason: Reason, message: impl Into<String>) -> Self {
-        let problem = Problem::new(reason, message);
+        let problem = Some(Problem::new(reason, message));
         Self { invalid, problem }
     }
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(inputs: &'a Inputs, grants: &'a Grants) -> Self {
+    pub(crate) fn new(inputs: &'a Inputs, grants: &'a Grants, policies: &'a Policies) -> Self {
         Self {
             inputs,
             grants,
+            policies,
             slices: Slices::new(inputs),
-            known: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            backends: BTreeMap::new(),
         }
     }
 
-    /// Finds the backend that a route of a kind refers to.
+    /// Finds the backend that a route refers to.
     pub(crate) fn resolve(
         &mut self,
-        kind: Kind,
-        route: &ObjectName,
+        referrer: Referrer<'_>,
         backend: &BackendRef,
     ) -> Result<Arc<Backend>, Refusal> {
         let target = &backend.target;
-        if !target.group.is_empty() || target.kind != "Service" {
+        if !target.is_service() {
             let message = format!(
                 "backendRef {} is a {}; it must be a Service",
                 target.name, target.kind
@@ -64,10 +111,10 @@ impl<'a> Resolver<'a> {
             ));
         }
         // Before existence (conformance: UDPRouteInvalidCrossNamespaceBackendRef names a Service that is not there).
-        if !self.grants.permit(kind, route, target) {
+        if !self.grants.permit(referrer.kind, referrer.name, target) {
             let message = format!(
-                "no ReferenceGrant lets {kind}s of namespace {} use Service {}",
-                route.namespace, target.name
+                "no ReferenceGrant lets {}s of namespace {} use Service {}",
+                referrer.kind, referrer.name.namespace, target.name
             );
             return Err(Refusal::new(
                 InvalidBackend::RefNotPermitted,
@@ -75,16 +122,14 @@ impl<'a> Resolver<'a> {
                 message,
             ));
         }
-        let protocol = if kind == Kind::UdpRoute { "UDP" } else { "TCP" };
-        self.service_port(&target.name, backend.port, protocol, kind)
+        self.service_port(&target.name, backend.port, referrer.purpose)
     }
 
     fn service_port(
         &mut self,
         name: &ObjectName,
         port: Option<i32>,
-        protocol: &'static str,
-        kind: Kind,
+        purpose: Purpose,
     ) -> Result<Arc<Backend>, Refusal> {
         let not_found = |message: String| {
             Refusal::new(InvalidBackend::NotFound, Reason::BackendNotFound, message)
@@ -94,7 +139,15 @@ impl<'a> Resolver<'a> {
         let port = port.ok_or_else(|| not_found(format!("backendRef {name} needs a port")))?;
         let no_port = || not_found(format!("Service {name} has no port {port}"));
         let port = u16::try_from(port).map_err(|_too_large| no_port())?;
-        let found = match service::port(service, port, protocol) {
+        let backend = BackendName {
+            service: name.clone(),
+            port,
+        };
+        if let Some(known) = self.backends.get(&(backend.clone(), purpose)) {
+            return Ok(Arc::clone(known));
+        }
+        let transport = purpose.transport();
+        let found = match service::port(service, port, transport) {
             Lookup::Port(found) => found,
             Lookup::NoPort => return Err(no_port()),
             Lookup::ExternalName => {
@@ -107,40 +160,72 @@ impl<'a> Resolver<'a> {
                 ));
             }
         };
-        let unserved = |what: String| {
-            let message = format!("port {port} of Service {name} {what}");
-            Refusal::new(
+        if found.protocol != transport {
+            let message = format!(
+                "port {port} of Service {name} is {}, not {transport}",
+                found.protocol
+            );
+            return Err(Refusal::new(
                 InvalidBackend::Unsupported,
                 Reason::UnsupportedProtocol,
                 message,
-            )
-        };
-        if found.protocol != protocol {
-            return Err(unserved(format!("is {}, not {protocol}", found.protocol)));
+            ));
         }
-        if let (Kind::HttpRoute, Some(spoken)) = (kind, unserved_protocol(&found)) {
-            return Err(unserved(format!("speaks {spoken}, which is not served")));
+        let tls = self.tls(name, &found, purpose)?;
+        let (slices, known) = (&self.slices, &mut self.endpoints);
+        let endpoints = known
+            .entry((backend.clone(), transport))
+            .or_insert_with(|| Arc::new(slices.endpoints(name, &found)));
+        let made = Arc::new(Backend {
+            name: backend.clone(),
+            endpoints: Arc::clone(endpoints),
+            protocol: protocol(&found, purpose),
+            tls,
+        });
+        self.backends.insert((backend, purpose), Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// The TLS of a port; none: clear text, or what the client has made itself.
+    fn tls(
+        &self,
+        service: &ObjectName,
+        port: &service::Port,
+        purpose: Purpose,
+    ) -> Result<Option<Arc<BackendTls>>, Refusal> {
+        if !purpose.is_proxied() {
+            return Ok(None);
         }
-        let backend = BackendName {
-            service: name.clone(),
-            port,
-        };
-        let slices = &self.slices;
-        let entry = self
-            .known
-            .entry((backend.clone(), protocol))
-            .or_insert_with(|| {
-                Arc::new(Backend {
-                    endpoints: Arc::new(slices.endpoints(name, &found)),
-                    name: backend,
-                })
-            });
-        Ok(Arc::clone(entry))
+        match self.policies.find(service, &port.name) {
+            Some(Some(tls)) => Ok(Some(tls)),
+            Some(None) => Err(Refusal {
+                invalid: InvalidBackend::InvalidTls,
+                problem: None,
+            }),
+            // KEP-3726: WebSocket over TLS; whom to trust is for a policy to say.
+            None if port.app_protocol.as_deref() == Some("kubernetes.io/wss") => {
+                let message = format!(
+                    "a port of Service {service} is kubernetes.io/wss: it needs a BackendTLSPolicy"
+                );
+                Err(Refusal::new(
+                    InvalidBackend::Unsupported,
+                    Reason::UnsupportedProtocol,
+                    message,
+                ))
+            }
+            None => Ok(None),
+        }
     }
 }
 
-/// Application protocols that plain HTTP/1.1 would speak past (KEP-3726).
-fn unserved_protocol(port: &service::Port) -> Option<&str> {
-    let spoken = port.app_protocol.as_deref()?;
-    matches!(spoken, "kubernetes.io/h2c" | "kubernetes.io/wss").then_some(spoken)
+/// What the endpoints of a port speak (Gateway API: GEP-1911). Protocols that say nothing new about HTTP change nothing.
+fn protocol(port: &service::Port, purpose: Purpose) -> BackendProtocol {
+    let is_h2c = port.app_protocol.as_deref() == Some("kubernetes.io/h2c");
+    match purpose {
+        Purpose::Calls => BackendProtocol::Http2,
+        Purpose::Requests if is_h2c => BackendProtocol::Http2,
+        Purpose::Requests | Purpose::Streams | Purpose::Connections | Purpose::Datagrams => {
+            BackendProtocol::Http
+        }
+    }
 }

@@ -10,9 +10,7 @@ use crate::conv::config::ConfiguredPool;
 use crate::inputs::Inputs;
 use crate::kinds::SanmonConfig;
 use crate::model::{Class, Problem};
-use crate::status::{
-    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason,
-};
+use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 use crate::{Announce, Settings};
 
 /// The SanmonConfig of classes that name none.
@@ -235,14 +233,7 @@ fn status(
     condition: Condition,
 ) -> ObjectStatus {
     ObjectStatus {
-        object: ObjectKey {
-            kind,
-            name: name.clone(),
-        },
-        generation: generation.unwrap_or_default(),
         conditions: vec![condition],
-        addresses: Vec::new(),
-        listeners: Vec::new(),
-        parents: Vec::new(),
+        ..ObjectStatus::new(kind, name, generation.unwrap_or_default())
     }
 }

@@ -17,17 +17,29 @@ pub(crate) fn find(gateways: &mut BTreeMap<ObjectName, GatewayState>) {
     across(gateways);
 }
 
-/// Inside a Gateway no one wins (Gateway API: "MUST NOT pick one conflicting Listener as the winner").
+/// A Gateway's own listeners win over those of its ListenerSets, and those over the sets behind them. Inside one
+/// object no one wins (Gateway API: "MUST NOT pick one conflicting Listener as the winner").
 fn within(listeners: &mut [ListenerState]) {
-    let conflicts: Vec<Option<Problem>> = listeners
-        .iter()
-        .map(|one| {
-            let others = listeners.iter().filter(|other| other.id != one.id);
-            others.filter_map(|other| conflict(one, other)).next()
-        })
-        .collect();
-    for (listener, conflict) in listeners.iter_mut().zip(conflicts) {
-        listener.conflict = conflict;
+    let mut start = 0;
+    while let Some(first) = listeners.get(start) {
+        let owner = first.owner.clone();
+        let same = listeners.iter().skip(start);
+        let end = start + same.take_while(|it| it.owner == owner).count();
+        let (earlier, rest) = listeners.split_at_mut(start);
+        let (own, _later) = rest.split_at_mut(end - start);
+        let conflicts: Vec<Option<Problem>> = own
+            .iter()
+            .map(|one| {
+                let winners = earlier.iter().filter(|it| it.conflict.is_none());
+                let equals = own.iter().filter(|other| other.id != one.id);
+                let others = winners.chain(equals);
+                others.filter_map(|other| conflict(one, other)).next()
+            })
+            .collect();
+        for (listener, conflict) in own.iter_mut().zip(conflicts) {
+            listener.conflict = conflict;
+        }
+        start = end;
     }
 }
 
@@ -44,20 +56,21 @@ fn conflict(one: &ListenerState, other: &ListenerState) -> Option<Problem> {
     Some(problem(reason, port, &other.id))
 }
 
-/// Whether two listeners on one port exclude each other.
+/// Whether two listeners on one port exclude each other. TLS that ends and TLS that is passed through share a port,
+/// with HTTPS too: the name that the client asks for decides.
 fn clash(
     (protocol, hostname): (&ListenerProtocol, &HostPattern),
     (other_protocol, other_hostname): (&ListenerProtocol, &HostPattern),
 ) -> Option<Reason> {
-    use ListenerProtocol::{Http, Https, Tcp, Udp, Unsupported};
+    use ListenerProtocol::{Http, Https, Tcp, Tls, Udp, Unsupported};
     match (protocol, other_protocol) {
         (Unsupported(_), _) | (_, Unsupported(_)) => None,
         (Udp, Udp) | (Tcp, Tcp) => Some(Reason::ProtocolConflict),
-        (Udp, Http | Https | Tcp) | (Http | Https | Tcp, Udp) => None,
-        (Http, Http) | (Https, Https) => {
+        (Udp, Http | Https | Tls | Tcp) | (Http | Https | Tls | Tcp, Udp) => None,
+        (Http, Http) | (Https | Tls, Https | Tls) => {
             (hostname == other_hostname).then_some(Reason::HostnameConflict)
         }
-        (Http, Https | Tcp) | (Https, Http | Tcp) | (Tcp, Http | Https) => {
+        (Http, Https | Tls | Tcp) | (Https | Tls, Http | Tcp) | (Tcp, Http | Https | Tls) => {
             Some(Reason::ProtocolConflict)
         }
     }
@@ -99,7 +112,7 @@ fn across(gateways: &mut BTreeMap<ObjectName, GatewayState>) {
         let http = |it: &&mut ListenerState| {
             matches!(
                 it.model.protocol,
-                ListenerProtocol::Http | ListenerProtocol::Https
+                ListenerProtocol::Http | ListenerProtocol::Https | ListenerProtocol::Tls
             )
         };
         for listener in gateway.listeners.iter_mut().filter(http) {

@@ -1,4 +1,4 @@
-//! The conditions of Gateways and their listeners.
+//! The conditions of Gateways.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,14 +6,13 @@ use std::net::IpAddr;
 use gateway_ir::ObjectName;
 
 use crate::Settings;
+use crate::condition::{refuse, resolved};
 use crate::config::Addressing;
-use crate::listener::{Addresses, GatewayState, ListenerState};
-use crate::model::{ListenerProtocol, Problem};
-use crate::routes::resolved;
-use crate::status::{
-    Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey, ObjectStatus,
-    Reason,
-};
+use crate::listener::{Addresses, GatewayState, ListenerState, Owner};
+use crate::listener_status;
+use crate::model::Problem;
+use crate::set_status;
+use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 
 /// The statuses of all Gateways.
 pub(crate) fn statuses(
@@ -29,20 +28,30 @@ pub(crate) fn statuses(
 
 fn gateway(gateway: &GatewayState, addressing: &Addressing, settings: &Settings) -> ObjectStatus {
     let meta = &gateway.model.meta;
-    let listeners = gateway
-        .listeners
-        .iter()
-        .map(|it| listener(it, gateway, addressing));
+    let listeners = gateway.listeners_of(&Owner::Gateway);
+    let listeners = listeners.map(|it| listener_status::status(it, gateway, addressing));
+    let mut conditions = vec![accepted(gateway), programmed(gateway, addressing)];
+    if let Some(certificate) = &gateway.client_certificate {
+        let problem = certificate.as_ref().err().cloned();
+        conditions.push(resolved(problem.as_slice()));
+    }
+    if gateway.model.clients.is_insecure() {
+        conditions.push(Condition::new(
+            ConditionType::InsecureFrontendValidationMode,
+            ConditionStatus::True,
+            Reason::ConfigurationChanged,
+            "clients without a valid certificate are let in (AllowInsecureFallback)",
+        ));
+    }
+    let sets = gateway.sets.iter();
+    let attached = sets.filter(|set| set_status::is_attached(set, gateway));
     ObjectStatus {
-        object: ObjectKey {
-            kind: Kind::Gateway,
-            name: meta.name.clone(),
-        },
-        generation: meta.generation,
-        conditions: vec![accepted(gateway), programmed(gateway, addressing)],
+        conditions,
         addresses: addresses(gateway, settings),
         listeners: listeners.collect(),
-        parents: Vec::new(),
+        attached_listener_sets: (!gateway.sets.is_empty())
+            .then(|| u32::try_from(attached.count()).unwrap_or(u32::MAX)),
+        ..ObjectStatus::new(Kind::Gateway, &meta.name, meta.generation)
     }
 }
 
@@ -51,9 +60,10 @@ fn accepted(gateway: &GatewayState) -> Condition {
     if let Some(problem) = &gateway.refused {
         return refuse(kind, problem);
     }
-    let bad = gateway.listeners.iter().filter(|it| !it.is_accepted());
+    let own: Vec<&ListenerState> = gateway.listeners_of(&Owner::Gateway).collect();
+    let bad = own.iter().filter(|it| !it.is_accepted());
     let bad: Vec<&str> = bad.map(|it| it.model.name.as_str()).collect();
-    if bad.is_empty() && !gateway.listeners.is_empty() {
+    if bad.is_empty() && !own.is_empty() {
         let ignored = &gateway.model.ignored;
         let message = if ignored.is_empty() {
             String::new()
@@ -67,7 +77,7 @@ fn accepted(gateway: &GatewayState) -> Condition {
     }
     let message = format!("not accepted: listener {}", bad.join(", "));
     // Gateway API: a Gateway with one good listener is accepted all the same.
-    let status = if bad.len() == gateway.listeners.len() {
+    let status = if bad.len() == own.len() {
         ConditionStatus::False
     } else {
         ConditionStatus::True
@@ -89,7 +99,7 @@ fn programmed(gateway: &GatewayState, addressing: &Addressing) -> Condition {
     let problems = gateway
         .listeners
         .iter()
-        .map(|it| unprogrammed(it, gateway, addressing));
+        .map(|it| listener_status::unprogrammed(it, gateway, addressing));
     let problems: Option<Vec<Problem>> = problems.collect();
     match problems {
         // Every listener has a problem.
@@ -120,99 +130,6 @@ fn ipv6_remark(gateway: &GatewayState) -> &'static str {
     }
 }
 
-fn listener(
-    listener: &ListenerState,
-    gateway: &GatewayState,
-    addressing: &Addressing,
-) -> ListenerStatus {
-    let problem = listener.conflict.as_ref().or(listener.rejected.as_ref());
-    let accepted = match problem {
-        None => Condition::new(
-            ConditionType::Accepted,
-            ConditionStatus::True,
-            Reason::Accepted,
-            "",
-        ),
-        Some(problem) => refuse(ConditionType::Accepted, problem),
-    };
-    let programmed = match unprogrammed(listener, gateway, addressing) {
-        None => Condition::new(
-            ConditionType::Programmed,
-            ConditionStatus::True,
-            Reason::Programmed,
-            "",
-        ),
-        Some(problem) => refuse(ConditionType::Programmed, &problem),
-    };
-    let conflicted = match &listener.conflict {
-        None => Condition::new(
-            ConditionType::Conflicted,
-            ConditionStatus::False,
-            Reason::NoConflicts,
-            "",
-        ),
-        Some(Problem { reason, message }) => Condition::new(
-            ConditionType::Conflicted,
-            ConditionStatus::True,
-            *reason,
-            message,
-        ),
-    };
-    ListenerStatus {
-        name: listener.model.name.clone(),
-        supported_kinds: listener.supported.clone(),
-        attached_routes: u32::try_from(listener.routes.len()).unwrap_or(u32::MAX),
-        conditions: vec![
-            accepted,
-            resolved(&listener.unresolved),
-            programmed,
-            conflicted,
-        ],
-    }
-}
-
-/// Why the data planes do not run a listener.
-fn unprogrammed(
-    listener: &ListenerState,
-    gateway: &GatewayState,
-    addressing: &Addressing,
-) -> Option<Problem> {
-    if let Some(conflict) = &listener.conflict {
-        return Some(conflict.clone());
-    }
-    let invalid = |message: &str| Some(Problem::new(Reason::Invalid, message));
-    if listener.rejected.is_some() {
-        return invalid("the listener is not accepted");
-    }
-    if gateway.refused.is_some() {
-        return invalid("the Gateway is not accepted");
-    }
-    if !listener.is_valid() {
-        return invalid("the listener has no valid certificate");
-    }
-    let is_l4 = matches!(
-        listener.model.protocol,
-        ListenerProtocol::Tcp | ListenerProtocol::Udp
-    );
-    match (&gateway.addresses, addressing) {
-        (Addresses::None, _) => {
-            let problem = gateway.unassigned.as_ref();
-            let message = problem.map(|it| it.message.clone()).unwrap_or_default();
-            Some(Problem::new(Reason::Pending, message))
-        }
-        (Addresses::Local(_), Addressing::Local(why)) if is_l4 => {
-            let message = format!("TCP and UDP need an announced address: {why}");
-            Some(Problem::new(Reason::Pending, message))
-        }
-        (Addresses::Vips(vips), _) if vips.iter().all(|vip| vip.address.is_ipv6()) => {
-            let message =
-                "IPv6 addresses are not announced or steered yet: ask for an IPv4 address";
-            Some(Problem::new(Reason::Pending, message))
-        }
-        (Addresses::Local(_) | Addresses::Vips(_), _) => None,
-    }
-}
-
 fn addresses(gateway: &GatewayState, settings: &Settings) -> Vec<IpAddr> {
     match &gateway.addresses {
         Addresses::None => Vec::new(),
@@ -226,13 +143,4 @@ fn addresses(gateway: &GatewayState, settings: &Settings) -> Vec<IpAddr> {
         }
         Addresses::Local(addresses) => addresses.clone(),
     }
-}
-
-fn refuse(kind: ConditionType, problem: &Problem) -> Condition {
-    Condition::new(
-        kind,
-        ConditionStatus::False,
-        problem.reason,
-        &problem.message,
-    )
 }

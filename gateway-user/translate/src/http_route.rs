@@ -1,21 +1,23 @@
-//! Rules of HTTPRoutes, compiled.
+//! Rules of HTTPRoutes and GRPCRoutes, compiled.
 //!
 //! A rule that can not be served is not left out: its requests would fall through to another rule, past a filter that
 //! was meant to stop them. It keeps its matches and answers 500.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Entry, Filter, InvalidBackend, Match, Precedence, Rule, RuleId, Target, WeightedBackend,
+    Entry, Filter, HostPattern, InvalidBackend, Match, ObjectName, Precedence, RouteKind,
+    RouteName, Rule, RuleId, Target, Timeouts, WeightedBackend,
 };
-use gateway_ir::{HostPattern, RouteName};
 
-use crate::backend::Resolver;
-use crate::model::{BackendRef, HttpRule, Problem, Route};
-use crate::status::Reason;
+use crate::backend::{Purpose, Referrer, Resolver};
+use crate::filter_chain::{self, Chain};
+use crate::model::{BackendRef, HttpBackendRef, HttpRule, Problem, Route, RouteFilter};
+use crate::status::{Kind, Reason};
 
-/// What an HTTPRoute comes to, wherever it attaches.
-#[derive(Debug)]
+/// What an HTTPRoute or GRPCRoute comes to, wherever it attaches.
+#[derive(Debug, Default)]
 pub(crate) struct Compiled {
     /// The hostnames; empty: every name.
     pub(crate) hostnames: Vec<HostPattern>,
@@ -27,29 +29,18 @@ pub(crate) struct Compiled {
     pub(crate) partial: Option<String>,
     /// References that lead nowhere.
     pub(crate) unresolved: Vec<Problem>,
+    /// The Services that it refers to.
+    pub(crate) services: BTreeSet<ObjectName>,
 }
 
 pub(crate) fn compile(route: &Route<HttpRule>, resolver: &mut Resolver<'_>) -> Compiled {
+    let hostnames = route.hostnames.iter().filter_map(|it| it.clone().ok());
     let mut compiled = Compiled {
-        hostnames: route
-            .hostnames
-            .iter()
-            .filter_map(|it| it.clone().ok())
-            .collect(),
-        entries: Vec::new(),
-        refused: None,
-        partial: None,
-        unresolved: Vec::new(),
+        hostnames: hostnames.collect(),
+        services: services(route),
+        ..Compiled::default()
     };
-    let unusable = route
-        .hostnames
-        .iter()
-        .find_map(|it| it.as_ref().err().cloned());
-    let unusable = unusable.or_else(|| {
-        let empty = route.rules.is_empty();
-        empty.then(|| "the route has no rules".to_owned())
-    });
-    if let Some(message) = unusable {
+    if let Some(message) = unusable(route) {
         compiled.refused = Some(Problem::new(Reason::UnsupportedValue, message));
         return compiled;
     }
@@ -70,6 +61,38 @@ pub(crate) fn compile(route: &Route<HttpRule>, resolver: &mut Resolver<'_>) -> C
     compiled
 }
 
+/// What makes a route as a whole one that the API server would not take.
+fn unusable(route: &Route<HttpRule>) -> Option<String> {
+    if let Some(message) = route.hostnames.iter().find_map(|it| it.as_ref().err()) {
+        return Some(message.clone());
+    }
+    if route.rules.is_empty() {
+        return Some("the route has no rules".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    let mut names = route.rules.iter().filter_map(|rule| rule.name.as_deref());
+    let repeated = names.find(|name| !seen.insert(*name))?;
+    Some(format!("two rules of the route have the name {repeated}"))
+}
+
+fn services(route: &Route<HttpRule>) -> BTreeSet<ObjectName> {
+    let mut references: Vec<&BackendRef> = Vec::new();
+    for rule in &route.rules {
+        references.extend(rule.backends.iter().map(|it| &it.reference));
+        let filters = rule.backends.iter().flat_map(|it| &it.filters);
+        references.extend(
+            filters
+                .chain(&rule.filters)
+                .filter_map(|filter| match filter {
+                    Ok(RouteFilter::Mirror { backend, .. }) => Some(backend),
+                    Ok(RouteFilter::Ready(_)) | Err(_) => None,
+                }),
+        );
+    }
+    let services = references.into_iter().filter(|it| it.target.is_service());
+    services.map(|it| it.target.name.clone()).collect()
+}
+
 /// Adds a rule's entries; gives what of it is not served.
 fn compile_rule(
     route: &Route<HttpRule>,
@@ -78,32 +101,38 @@ fn compile_rule(
     resolver: &mut Resolver<'_>,
     compiled: &mut Compiled,
 ) -> Vec<String> {
-    let (filters, mut problems) = filters(rule);
-    problems.extend(
-        rule.unsupported
-            .iter()
-            .map(|field| format!("field {field} is not served")),
-    );
-    problems.extend(
-        rule.matches
-            .iter()
-            .filter_map(|it| it.as_ref().err().cloned()),
-    );
-    problems.extend(
-        rule.backends
-            .iter()
-            .filter_map(|it| it.weight.as_ref().err().cloned()),
-    );
+    let (kind, purpose) = if route.kind == Kind::GrpcRoute {
+        (RouteKind::Grpc, Purpose::Calls)
+    } else {
+        (RouteKind::Http, Purpose::Requests)
+    };
+    let referrer = Referrer {
+        kind: route.kind,
+        name: &route.meta.name,
+        purpose,
+    };
+    let unresolved = &mut compiled.unresolved;
+    let chain = filter_chain::compile(&rule.filters, referrer, resolver, unresolved);
+    let mut problems = chain.problems.clone();
+    problems.extend(rule_problems(rule, &chain));
     let whole = problems.is_empty();
     let mut backends = Vec::new();
     for backend in &rule.backends {
+        let own = filter_chain::compile(&backend.filters, referrer, resolver, unresolved);
+        let mut own_problems = own.problems.clone();
+        if own.replaces_prefix() && !filter_chain::has_one_prefix(&rule.matches) {
+            own_problems.push(ONE_PREFIX.to_owned());
+        }
+        let filters = own_problems.is_empty().then_some(own.filters);
+        let (weighted, problem) = weighted(backend, filters, referrer, resolver);
+        unresolved.extend(problem);
+        backends.push(weighted);
+        let name = &backend.reference.target.name;
         problems.extend(
-            backend
-                .unsupported
+            own_problems
                 .iter()
-                .map(|filter| format!("{filter} is not served")),
+                .map(|it| format!("backendRef {name}: {it}")),
         );
-        backends.push(weighted(route, backend, resolver, &mut compiled.unresolved));
     }
     let id = RuleId {
         route: RouteName {
@@ -114,9 +143,16 @@ fn compile_rule(
         name: rule.name.clone(),
     };
     let built = Arc::new(Rule {
-        filters: if whole { filters } else { Vec::new() },
+        filters: if whole { chain.filters } else { Vec::new() },
         backends: if whole { backends } else { refuse_all() },
         id,
+        kind,
+        timeouts: rule
+            .timeouts
+            .clone()
+            .unwrap_or_else(|_| Timeouts::default()),
+        retry: rule.retry.clone().unwrap_or_default(),
+        persistence: rule.persistence.clone().unwrap_or_default(),
     });
     let matches = rule.matches.iter().enumerate();
     let matches = matches.filter_map(|(index, it)| Some((index, it.as_ref().ok()?)));
@@ -124,6 +160,29 @@ fn compile_rule(
     compiled
         .entries
         .extend(matches.map(|(index, it)| entry(&built, it, index, created)));
+    problems
+}
+
+const ONE_PREFIX: &str = "ReplacePrefixMatch needs a rule with exactly one match, a PathPrefix";
+
+/// What of a rule is wrong beside its single filters.
+fn rule_problems(rule: &HttpRule, chain: &Chain) -> Vec<String> {
+    let matches = rule.matches.iter().filter_map(|it| it.as_ref().err());
+    let weights = rule.backends.iter();
+    let weights = weights.filter_map(|it| it.reference.weight.as_ref().err());
+    let policies = [
+        rule.timeouts.as_ref().err(),
+        rule.retry.as_ref().err(),
+        rule.persistence.as_ref().err(),
+    ];
+    let all = matches.chain(weights).chain(policies.into_iter().flatten());
+    let mut problems: Vec<String> = all.cloned().collect();
+    if chain.redirects() && !rule.backends.is_empty() {
+        problems.push("filter RequestRedirect and backendRefs exclude each other".to_owned());
+    }
+    if chain.replaces_prefix() && !filter_chain::has_one_prefix(&rule.matches) {
+        problems.push(ONE_PREFIX.to_owned());
+    }
     problems
 }
 
@@ -136,47 +195,30 @@ fn entry(rule: &Arc<Rule>, matches: &Match, match_index: usize, created: Option<
     }
 }
 
-fn filters(rule: &HttpRule) -> (Vec<Filter>, Vec<String>) {
-    let mut filters: Vec<Filter> = Vec::new();
-    let mut problems = Vec::new();
-    for filter in &rule.filters {
-        match filter {
-            // Gateway API: "MUST NOT be repeated within a filter chain".
-            Ok(Filter::RequestHeaderModifier(_)) if !filters.is_empty() => {
-                problems.push("filter RequestHeaderModifier is there twice".to_owned());
-            }
-            Ok(filter) => filters.push(filter.clone()),
-            Err(problem) => problems.push(problem.clone()),
-        }
-    }
-    (filters, problems)
-}
-
+/// A backend with its filters; none: they can not be served.
 fn weighted(
-    route: &Route<HttpRule>,
-    backend: &BackendRef,
+    backend: &HttpBackendRef,
+    filters: Option<Vec<Filter>>,
+    referrer: Referrer<'_>,
     resolver: &mut Resolver<'_>,
-    unresolved: &mut Vec<Problem>,
-) -> WeightedBackend {
-    let target = match resolver.resolve(route.kind, &route.meta.name, backend) {
-        Ok(_found) if !backend.unsupported.is_empty() => {
-            Target::Invalid(InvalidBackend::Unsupported)
-        }
-        Ok(found) => Target::Backend(found),
-        Err(refusal) => {
-            unresolved.push(refusal.problem);
-            Target::Invalid(refusal.invalid)
-        }
+) -> (WeightedBackend, Option<Problem>) {
+    let (target, problem) = match resolver.resolve(referrer, &backend.reference) {
+        Ok(_found) if filters.is_none() => (Target::Invalid(InvalidBackend::Unsupported), None),
+        Ok(found) => (Target::Backend(found), None),
+        Err(refusal) => (Target::Invalid(refusal.invalid), refusal.problem),
     };
-    WeightedBackend {
-        weight: *backend.weight.as_ref().unwrap_or(&0),
+    let weighted = WeightedBackend {
+        weight: *backend.reference.weight.as_ref().unwrap_or(&0),
         target,
-    }
+        filters: filters.unwrap_or_default(),
+    };
+    (weighted, problem)
 }
 
 fn refuse_all() -> Vec<WeightedBackend> {
     vec![WeightedBackend {
         weight: 1,
         target: Target::Invalid(InvalidBackend::Unsupported),
+        filters: Vec::new(),
     }]
 }

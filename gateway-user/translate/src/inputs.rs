@@ -6,8 +6,9 @@ use std::sync::Arc;
 use gateway_ir::ObjectName;
 
 use crate::kinds::{
-    ConfigMap, EndpointSlice, Gateway, GatewayClass, HttpRoute, Namespace, Node, ReferenceGrant,
-    SanmonConfig, Secret, Service, TcpRoute, UdpRoute,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
+    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, Secret, Service, TcpRoute,
+    TlsRoute, UdpRoute,
 };
 use crate::object::Object;
 
@@ -18,12 +19,20 @@ pub struct Inputs {
     pub gateway_classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
     /// Gateways of any class.
     pub gateways: BTreeMap<ObjectName, Arc<Gateway>>,
+    /// ListenerSets.
+    pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
     /// HTTPRoutes.
     pub http_routes: BTreeMap<ObjectName, Arc<HttpRoute>>,
+    /// GRPCRoutes.
+    pub grpc_routes: BTreeMap<ObjectName, Arc<GrpcRoute>>,
+    /// TLSRoutes.
+    pub tls_routes: BTreeMap<ObjectName, Arc<TlsRoute>>,
     /// TCPRoutes.
     pub tcp_routes: BTreeMap<ObjectName, Arc<TcpRoute>>,
     /// UDPRoutes.
     pub udp_routes: BTreeMap<ObjectName, Arc<UdpRoute>>,
+    /// BackendTLSPolicies.
+    pub backend_tls_policies: BTreeMap<ObjectName, Arc<BackendTlsPolicy>>,
     /// ReferenceGrants.
     pub reference_grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
     /// Services.
@@ -50,6 +59,10 @@ impl Inputs {
             Object::GatewayClass(it) => drop(self.gateway_classes.insert(name, it)),
             Object::Gateway(it) => drop(self.gateways.insert(name, it)),
             Object::HttpRoute(it) => drop(self.http_routes.insert(name, it)),
+            Object::GrpcRoute(it) => drop(self.grpc_routes.insert(name, it)),
+            Object::TlsRoute(it) => drop(self.tls_routes.insert(name, it)),
+            Object::BackendTlsPolicy(it) => drop(self.backend_tls_policies.insert(name, it)),
+            Object::ListenerSet(it) => drop(self.listener_sets.insert(name, it)),
             Object::TcpRoute(it) => drop(self.tcp_routes.insert(name, it)),
             Object::UdpRoute(it) => drop(self.udp_routes.insert(name, it)),
             Object::ReferenceGrant(it) => drop(self.reference_grants.insert(name, it)),

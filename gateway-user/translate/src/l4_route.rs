@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use gateway_ir::{Backend, Endpoint, NodeName, ServiceTarget, WeightedEndpoint};
 
-use crate::backend::Resolver;
+use crate::backend::{Purpose, Referrer, Resolver};
 use crate::model::{L4Rule, Problem, Route};
-use crate::status::Reason;
+use crate::status::{Kind, Reason};
 
 /// The sum of a service's weights never exceeds this: a Maglev table has at most 65,537 slots, so a finer scale changes nothing.
 const SCALE_MAX: u128 = 1_000_000;
@@ -43,9 +43,18 @@ pub(crate) fn compile(route: &Route<L4Rule>, resolver: &mut Resolver<'_>) -> Com
         compiled.refused = invalid("the rule has no backendRefs".to_owned());
     }
     for backend in &rule.backends {
-        let found = resolver.resolve(route.kind, &route.meta.name, backend);
+        let referrer = Referrer {
+            kind: route.kind,
+            name: &route.meta.name,
+            purpose: if route.kind == Kind::UdpRoute {
+                Purpose::Datagrams
+            } else {
+                Purpose::Connections
+            },
+        };
+        let found = resolver.resolve(referrer, backend);
         let found = found
-            .map_err(|refusal| compiled.unresolved.push(refusal.problem))
+            .map_err(|refusal| compiled.unresolved.extend(refusal.problem))
             .ok();
         match &backend.weight {
             Ok(weight) => compiled.shares.push((*weight, found)),

@@ -6,9 +6,11 @@
 //!
 //! ```text
 //! Inputs ─► conv ─► config (classes, pools, settings)
-//!                   listener (Gateways, their listeners) ─► vips ─► conflict
-//!                   routes (http_route, l4_route ─► backend) ─► attach
-//!                        └─► assemble ─► Snapshot      gateway_status, routes ─► conditions
+//!                   listener (Gateways, ListenerSets, their listeners) ─► vips ─► conflict, overlap
+//!                   backend_policy (TLS to endpoints)
+//!                   routes (http_route, tls_route, l4_route ─► backend) ─► attach
+//!                        └─► assemble ─► Snapshot ─► shadow (warnings)
+//!                   gateway_status, set_status, listener_status, backend_policy, routes ─► conditions
 //! ```
 //!
 //! Only `conv` names types of the Kubernetes API; what it gives is in `model`, with defaults filled in and every value
@@ -18,21 +20,33 @@
 
 mod assemble;
 mod attach;
+mod authority;
 mod backend;
+mod backend_policy;
+mod client_certificate;
+mod condition;
 mod config;
 mod conflict;
 mod conv;
+mod filter_chain;
 mod gateway_status;
 mod http_route;
 pub mod inputs;
 pub mod kinds;
 mod l4_route;
 mod listener;
+mod listener_set;
+mod listener_status;
+mod listener_tls;
 mod model;
 pub mod object;
+mod overlap;
 mod routes;
 mod selector;
+mod set_status;
+pub mod shadow;
 pub mod status;
+mod tls_route;
 mod vips;
 
 use std::net::IpAddr;
@@ -40,13 +54,15 @@ use std::net::IpAddr;
 use gateway_ir::Snapshot;
 use serde::Serialize;
 
+use crate::backend_policy::Policies;
 use crate::conv::grant::Grants;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
+pub use shadow::Warning;
 pub use status::{
-    Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey, ObjectStatus,
-    ParentReference, ParentStatus, Reason,
+    AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
+    ObjectStatus, ParentReference, ParentStatus, Reason,
 };
 
 /// What translation knows beside the objects.
@@ -86,6 +102,8 @@ pub struct Outcome {
     pub snapshot: Snapshot,
     /// What became of each object that is ours, sorted by kind and name.
     pub statuses: Vec<ObjectStatus>,
+    /// What is served as configured, and hardly as meant; sorted.
+    pub warnings: Vec<Warning>,
 }
 
 /// Translates all objects.
@@ -95,11 +113,20 @@ pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
     let mut gateways = listener::gateways(inputs, &config, &grants);
     vips::assign(inputs, &config, settings, &mut gateways);
     conflict::find(&mut gateways);
-    let mut routing = routes::attach_all(inputs, &grants, &mut gateways);
+    overlap::find(&mut gateways);
+    let policies = Policies::new(inputs);
+    let mut routing = routes::attach_all(inputs, &grants, &policies, &mut gateways);
     let snapshot = assemble::snapshot(&config, &gateways, &routing);
     let mut statuses = gateway_status::statuses(&gateways, &config.addressing, settings);
+    statuses.extend(set_status::statuses(&gateways, &config.addressing));
+    statuses.extend(policies.statuses(&routing.uses));
     statuses.append(&mut routing.statuses);
     statuses.extend(config.statuses);
     statuses.sort_by(|a, b| a.object.cmp(&b.object));
-    Outcome { snapshot, statuses }
+    let warnings = shadow::warnings(&snapshot);
+    Outcome {
+        snapshot,
+        statuses,
+        warnings,
+    }
 }

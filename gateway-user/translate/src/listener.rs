@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_ir::{Certificate, HostPattern, ListenerId, ObjectName, Vip};
+use gateway_ir::{Certificate, ClientValidation, HostPattern, ListenerId, ObjectName, Vip};
 
 use crate::config::Config;
 use crate::conv;
 use crate::conv::grant::Grants;
 use crate::inputs::Inputs;
-use crate::model::{
-    ClientValidation, Gateway, Listener, ListenerProtocol, ListenerTls, ObjectRef, Problem, TlsMode,
-};
+use crate::listener_set::{self, SetState};
+use crate::listener_tls::{self, Terms};
+use crate::model::{Gateway, Listener, ListenerProtocol, Problem, TlsMode};
 use crate::status::{Kind, Reason};
 
 /// A Gateway of one of our classes.
@@ -24,7 +24,12 @@ pub(crate) struct GatewayState {
     pub(crate) addresses: Addresses,
     /// Why it lacks an address that it should have.
     pub(crate) unassigned: Option<Problem>,
+    /// Its own, in the order of its spec, then those of its ListenerSets by precedence.
     pub(crate) listeners: Vec<ListenerState>,
+    /// The ListenerSets that name it, by precedence.
+    pub(crate) sets: Vec<SetState>,
+    /// What it shows to endpoints, if it is told to.
+    pub(crate) client_certificate: Option<Result<Arc<Certificate>, Problem>>,
 }
 
 /// The addresses of a Gateway.
@@ -38,18 +43,31 @@ pub(crate) enum Addresses {
     Vips(Vec<Vip>),
 }
 
+/// The object that has a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The Gateway itself.
+    Gateway,
+    /// A ListenerSet.
+    Set(ObjectName),
+}
+
 /// A listener of such a Gateway.
 #[derive(Debug)]
 pub(crate) struct ListenerState {
     pub(crate) id: ListenerId,
+    pub(crate) owner: Owner,
     pub(crate) model: Listener,
     /// Why it is not accepted, other than by a conflict.
     pub(crate) rejected: Option<Problem>,
     pub(crate) conflict: Option<Problem>,
+    /// The listener that its TLS overlaps with, as a remark.
+    pub(crate) overlap: Option<Problem>,
     /// What its references lead to, if not where they should.
     pub(crate) unresolved: Vec<Problem>,
     pub(crate) supported: Vec<Kind>,
     pub(crate) certificates: Vec<Arc<Certificate>>,
+    pub(crate) clients: Option<ClientValidation>,
     /// The routes that are attached.
     pub(crate) routes: BTreeSet<(Kind, ObjectName)>,
 }
@@ -59,18 +77,35 @@ impl GatewayState {
     pub(crate) fn serves(&self, listener: &ListenerState) -> bool {
         self.refused.is_none() && self.addresses != Addresses::None && listener.is_valid()
     }
+
+    /// The listeners of one object.
+    pub(crate) fn listeners_of(&self, owner: &Owner) -> impl Iterator<Item = &ListenerState> {
+        self.listeners.iter().filter(move |it| it.owner == *owner)
+    }
 }
 
 impl ListenerState {
     /// Whether it is accepted and has what it needs.
     pub(crate) fn is_valid(&self) -> bool {
-        let lacks_certificate =
-            self.model.protocol == ListenerProtocol::Https && self.certificates.is_empty();
+        let lacks_certificate = self.ends_tls() && self.certificates.is_empty();
         self.is_accepted() && !lacks_certificate
     }
 
     pub(crate) fn is_accepted(&self) -> bool {
         self.rejected.is_none() && self.conflict.is_none()
+    }
+
+    /// Whether TLS ends here rather than being passed through.
+    pub(crate) fn ends_tls(&self) -> bool {
+        let mode = self.model.tls.as_ref().map(|tls| tls.mode);
+        match self.model.protocol {
+            ListenerProtocol::Https => true,
+            ListenerProtocol::Tls => mode == Some(TlsMode::Terminate),
+            ListenerProtocol::Http
+            | ListenerProtocol::Tcp
+            | ListenerProtocol::Udp
+            | ListenerProtocol::Unsupported(_) => false,
+        }
     }
 
     /// Port and hostname of an accepted listener.
@@ -82,7 +117,7 @@ impl ListenerState {
     }
 }
 
-/// Takes in every Gateway of our classes.
+/// Takes in every Gateway of our classes, with the ListenerSets that name it.
 pub(crate) fn gateways(
     inputs: &Inputs,
     config: &Config,
@@ -92,27 +127,96 @@ pub(crate) fn gateways(
         .gateways
         .iter()
         .map(|(name, it)| (name, conv::gateway::gateway(it)));
+    let mut sets = listener_set::by_gateway(inputs);
     let ours = models.filter_map(|(name, mut model)| {
         let class = config.classes.get(&model.class)?;
-        let listeners = std::mem::take(&mut model.listeners);
-        let listeners = listeners
-            .into_iter()
-            .map(|it| listener(it, name, inputs, grants));
-        let mut listeners: Vec<ListenerState> = listeners.collect();
-        reject_repeated_names(&mut listeners);
-        let state = GatewayState {
-            refused: class
-                .as_ref()
-                .map(class_problem)
-                .or_else(|| parameters_problem(&model)),
+        let own = std::mem::take(&mut model.listeners);
+        let refused = class.as_ref().map(class_problem);
+        let mut state = GatewayState {
+            refused: refused.or_else(|| parameters_problem(&model)),
             addresses: Addresses::None,
             unassigned: None,
-            listeners,
+            listeners: Vec::new(),
+            sets: Vec::new(),
+            client_certificate: listener_tls::client_certificate(&model, inputs, grants),
             model,
         };
+        let site = Site { inputs, grants };
+        site.add(&mut state, Owner::Gateway, own);
+        for set in sets.remove(name).unwrap_or_default() {
+            let problem = state.refused.as_ref();
+            let (set, listeners) = listener_set::attach(set, &state.model, problem, inputs);
+            if set.refused.is_none() {
+                let owner = Owner::Set(set.meta.name.clone());
+                site.add(&mut state, owner, listeners);
+            }
+            state.sets.push(set);
+        }
         Some((name.clone(), state))
     });
     ours.collect()
+}
+
+/// Where listeners look up what they refer to.
+#[derive(Clone, Copy)]
+struct Site<'a> {
+    inputs: &'a Inputs,
+    grants: &'a Grants,
+}
+
+impl Site<'_> {
+    fn add(self, gateway: &mut GatewayState, owner: Owner, listeners: Vec<Listener>) {
+        let listeners = listeners
+            .into_iter()
+            .map(|it| self.listener(it, &owner, &gateway.model));
+        let mut listeners: Vec<ListenerState> = listeners.collect();
+        reject_repeated_names(&mut listeners);
+        gateway.listeners.append(&mut listeners);
+    }
+
+    fn listener(self, model: Listener, owner: &Owner, gateway: &Gateway) -> ListenerState {
+        let name = &gateway.meta.name;
+        let terms = Terms {
+            inputs: self.inputs,
+            grants: self.grants,
+            kind: match owner {
+                Owner::Gateway => Kind::Gateway,
+                Owner::Set(_) => Kind::ListenerSet,
+            },
+            owner: match owner {
+                Owner::Gateway => name,
+                Owner::Set(set) => set,
+            },
+            gateway: name,
+        };
+        let (supported, bad_kinds) = supported_kinds(&model);
+        let (certificates, bad_certificates) = terms.certificates(&model);
+        let (clients, bad_authorities) = terms.clients(&model, &gateway.clients);
+        ListenerState {
+            id: ListenerId {
+                gateway: name.clone(),
+                section: match owner {
+                    Owner::Gateway => model.name.clone(),
+                    // A slash is in no name, so that this is no listener of the Gateway itself.
+                    Owner::Set(set) => format!("{set}/{}", model.name),
+                },
+            },
+            owner: owner.clone(),
+            rejected: rejected(&model).or_else(|| clients.as_ref().err().cloned()),
+            conflict: None,
+            overlap: None,
+            unresolved: bad_certificates
+                .into_iter()
+                .chain(bad_authorities)
+                .chain(bad_kinds)
+                .collect(),
+            supported,
+            certificates,
+            clients: clients.unwrap_or_default(),
+            routes: BTreeSet::new(),
+            model,
+        }
+    }
 }
 
 /// The name is the key of a listener (Gateway API: unique within a Gateway): a second one can not be told apart.
@@ -120,7 +224,7 @@ fn reject_repeated_names(listeners: &mut [ListenerState]) {
     let mut seen = BTreeSet::new();
     for listener in listeners {
         if !seen.insert(listener.model.name.clone()) {
-            let message = "another listener of the Gateway has this name";
+            let message = "another listener of the same object has this name";
             listener.rejected = Some(Problem::new(Reason::UnsupportedValue, message));
         }
     }
@@ -140,38 +244,10 @@ fn parameters_problem(gateway: &Gateway) -> Option<Problem> {
     Some(Problem::new(Reason::InvalidParameters, message))
 }
 
-fn listener(
-    model: Listener,
-    gateway: &ObjectName,
-    inputs: &Inputs,
-    grants: &Grants,
-) -> ListenerState {
-    let own_kind = match model.protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https => Some(Kind::HttpRoute),
-        ListenerProtocol::Tcp => Some(Kind::TcpRoute),
-        ListenerProtocol::Udp => Some(Kind::UdpRoute),
-        ListenerProtocol::Unsupported(_) => None,
-    };
-    let (supported, bad_kinds) = supported_kinds(&model, own_kind);
-    let (certificates, bad_certificates) = certificates(&model, gateway, inputs, grants);
-    ListenerState {
-        id: ListenerId {
-            gateway: gateway.clone(),
-            section: model.name.clone(),
-        },
-        rejected: rejected(&model),
-        conflict: None,
-        unresolved: bad_certificates.into_iter().chain(bad_kinds).collect(),
-        supported,
-        certificates,
-        routes: BTreeSet::new(),
-        model,
-    }
-}
-
 fn rejected(listener: &Listener) -> Option<Problem> {
     if let ListenerProtocol::Unsupported(protocol) = &listener.protocol {
-        let message = format!("protocol {protocol} is not served; HTTP, HTTPS, TCP and UDP are");
+        let message =
+            format!("protocol {protocol} is not served; HTTP, HTTPS, TLS, TCP and UDP are");
         return Some(Problem::new(Reason::UnsupportedProtocol, message));
     }
     let wrong = |message: &String| Problem::new(Reason::UnsupportedValue, message.clone());
@@ -187,86 +263,37 @@ fn rejected(listener: &Listener) -> Option<Problem> {
         (ListenerProtocol::Https, Some(tls)) if tls.mode == TlsMode::Passthrough => {
             unserved("tls.mode Passthrough does not go with HTTPS")
         }
-        // To go on without the check would let in clients that the Gateway wants kept out.
-        (ListenerProtocol::Https, Some(tls))
-            if tls.client_validation == ClientValidation::Wanted =>
-        {
-            unserved("validation of client certificates is not served")
-        }
-        (ListenerProtocol::Https, Some(_)) | (_, None) => None,
-        (_, Some(_)) => unserved("tls goes with HTTPS only"),
+        (ListenerProtocol::Tls, None) => unserved("a TLS listener needs tls"),
+        (ListenerProtocol::Https | ListenerProtocol::Tls, Some(_)) | (_, None) => None,
+        (_, Some(_)) => unserved("tls goes with HTTPS and TLS only"),
     }
 }
 
 /// The kinds that may attach, and a problem if others are asked for.
-fn supported_kinds(listener: &Listener, own: Option<Kind>) -> (Vec<Kind>, Option<Problem>) {
-    let Some(own) = own else {
-        return (Vec::new(), None);
+fn supported_kinds(listener: &Listener) -> (Vec<Kind>, Option<Problem>) {
+    let own: &[Kind] = match listener.protocol {
+        ListenerProtocol::Http | ListenerProtocol::Https => &[Kind::HttpRoute, Kind::GrpcRoute],
+        ListenerProtocol::Tls => &[Kind::TlsRoute],
+        ListenerProtocol::Tcp => &[Kind::TcpRoute],
+        ListenerProtocol::Udp => &[Kind::UdpRoute],
+        ListenerProtocol::Unsupported(_) => return (Vec::new(), None),
     };
     if listener.kinds.is_empty() {
-        return (vec![own], None);
+        return (own.to_vec(), None);
     }
-    let is_own = |(group, kind): &&(String, String)| {
+    let is = |own: &Kind, (group, kind): &(String, String)| {
         group == conv::reference::GATEWAY_GROUP && kind == own.as_str()
     };
-    let (fitting, other): (Vec<_>, Vec<_>) = listener.kinds.iter().partition(is_own);
-    let problem = other.first().map(|(group, kind)| {
-        let message = format!("routes of kind {kind} of {group:?} can not attach; {own} can");
+    let fits = |wanted: &&(String, String)| own.iter().any(|it| is(it, wanted));
+    let other = listener.kinds.iter().find(|it| !fits(it));
+    let problem = other.map(|(group, kind)| {
+        let can = own.iter().map(|it| it.as_str());
+        let can = can.collect::<Vec<_>>().join(" and ");
+        let message = format!("routes of kind {kind} of {group:?} can not attach; {can} can");
         Problem::new(Reason::InvalidRouteKinds, message)
     });
-    (fitting.first().map(|_| own).into_iter().collect(), problem)
-}
-
-/// The key pairs of an HTTPS listener; one that is bad leaves the others in force.
-fn certificates(
-    listener: &Listener,
-    gateway: &ObjectName,
-    inputs: &Inputs,
-    grants: &Grants,
-) -> (Vec<Arc<Certificate>>, Vec<Problem>) {
-    let (ListenerProtocol::Https, Some(ListenerTls { certificates, .. })) =
-        (&listener.protocol, &listener.tls)
-    else {
-        return (Vec::new(), Vec::new());
-    };
-    if certificates.is_empty() {
-        let problem = Problem::new(Reason::InvalidCertificateRef, "tls has no certificateRefs");
-        return (Vec::new(), vec![problem]);
-    }
-    let mut found = Vec::new();
-    let mut problems = Vec::new();
-    for reference in certificates {
-        match certificate(reference, gateway, inputs, grants) {
-            Ok(certificate) => found.push(certificate),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    (found, problems)
-}
-
-fn certificate(
-    reference: &ObjectRef,
-    gateway: &ObjectName,
-    inputs: &Inputs,
-    grants: &Grants,
-) -> Result<Arc<Certificate>, Problem> {
-    let name = &reference.name;
-    let invalid = |message: String| Problem::new(Reason::InvalidCertificateRef, message);
-    if !reference.group.is_empty() || reference.kind != "Secret" {
-        let kind = &reference.kind;
-        return Err(invalid(format!(
-            "certificateRef {name} is a {kind}; it must be a Secret"
-        )));
-    }
-    // Before existence: a missing grant must not tell whether the Secret is there.
-    if !grants.permit(Kind::Gateway, gateway, reference) {
-        let message = format!(
-            "no ReferenceGrant lets Gateways of namespace {} use Secret {name}",
-            gateway.namespace
-        );
-        return Err(Problem::new(Reason::RefNotPermitted, message));
-    }
-    let secret = inputs.secrets.get(name);
-    let secret = secret.ok_or_else(|| invalid(format!("there is no Secret {name}")))?;
-    conv::secret::certificate(name, secret).map_err(invalid)
+    let wanted = own
+        .iter()
+        .filter(|own| listener.kinds.iter().any(|it| is(own, it)));
+    (wanted.copied().collect(), problem)
 }

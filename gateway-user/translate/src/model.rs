@@ -2,9 +2,13 @@
 //!
 //! Every value that may be wrong is a `Result` here, so that nothing behind `conv` has to parse.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use gateway_ir::{Filter, HostPattern, Match, ObjectName};
+use gateway_ir::{
+    ClientValidationMode, Filter, Fraction, HostPattern, Match, ObjectName, Retry,
+    SessionPersistence, SubjectName, Timeouts,
+};
 
 use crate::status::{Kind, ParentReference, Reason};
 
@@ -54,6 +58,12 @@ pub(crate) struct ObjectRef {
     pub(crate) name: ObjectName,
 }
 
+impl ObjectRef {
+    pub(crate) fn is_service(&self) -> bool {
+        self.group.is_empty() && self.kind == "Service"
+    }
+}
+
 /// A Gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -64,6 +74,59 @@ pub(crate) struct Gateway {
     pub(crate) wishes: Vec<AddressWish>,
     /// Fields that are set, do no harm when they are left out, and are not served.
     pub(crate) ignored: Vec<&'static str>,
+    pub(crate) listeners: Vec<Listener>,
+    /// The namespaces whose ListenerSets may attach.
+    pub(crate) allowed_sets: Namespaces,
+    pub(crate) clients: Clients,
+    /// `tls.backend.clientCertificateRef`.
+    pub(crate) client_certificate: Option<ObjectRef>,
+}
+
+/// Which certificates clients must show (`Gateway.spec.tls.frontend`).
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    pub(crate) default: Option<Validation>,
+    /// What is said for a port replaces the default.
+    pub(crate) per_port: BTreeMap<u16, Option<Validation>>,
+}
+
+impl Clients {
+    pub(crate) fn on_port(&self, port: u16) -> Option<&Validation> {
+        match self.per_port.get(&port) {
+            Some(own) => own.as_ref(),
+            None => self.default.as_ref(),
+        }
+    }
+
+    /// Whether clients without a valid certificate are let in anywhere.
+    pub(crate) fn is_insecure(&self) -> bool {
+        let all = self.per_port.values().chain([&self.default]).flatten();
+        let mut modes = all.map(|it| it.mode);
+        modes.any(|mode| mode == ClientValidationMode::AllowInsecureFallback)
+    }
+}
+
+/// How the certificates of clients are validated; without authorities none is valid.
+#[derive(Debug)]
+pub(crate) struct Validation {
+    pub(crate) authorities: Vec<ObjectRef>,
+    pub(crate) mode: ClientValidationMode,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self {
+            authorities: Vec::new(),
+            mode: ClientValidationMode::AllowValidOnly,
+        }
+    }
+}
+
+/// A ListenerSet.
+#[derive(Debug)]
+pub(crate) struct ListenerSet {
+    pub(crate) meta: Meta,
+    pub(crate) parent: ObjectRef,
     pub(crate) listeners: Vec<Listener>,
 }
 
@@ -78,7 +141,7 @@ pub(crate) enum AddressWish {
     Unsupported(String),
 }
 
-/// A listener of a Gateway.
+/// A listener of a Gateway or a ListenerSet.
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) name: String,
@@ -96,6 +159,7 @@ pub(crate) struct Listener {
 pub(crate) enum ListenerProtocol {
     Http,
     Https,
+    Tls,
     Tcp,
     Udp,
     Unsupported(String),
@@ -106,7 +170,6 @@ pub(crate) enum ListenerProtocol {
 pub(crate) struct ListenerTls {
     pub(crate) mode: TlsMode,
     pub(crate) certificates: Vec<ObjectRef>,
-    pub(crate) client_validation: ClientValidation,
 }
 
 /// Who ends TLS.
@@ -114,13 +177,6 @@ pub(crate) struct ListenerTls {
 pub(crate) enum TlsMode {
     Terminate,
     Passthrough,
-}
-
-/// Whether clients must show a certificate (`Gateway.spec.tls.frontend`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClientValidation {
-    Off,
-    Wanted,
 }
 
 /// Which namespaces something is open to.
@@ -168,20 +224,41 @@ pub(crate) struct Route<R> {
     pub(crate) rules: Vec<R>,
 }
 
-/// A rule of an HTTPRoute.
+/// A rule of an HTTPRoute or GRPCRoute.
 #[derive(Debug)]
 pub(crate) struct HttpRule {
     pub(crate) name: Option<String>,
     pub(crate) matches: Vec<Result<Match, String>>,
-    pub(crate) filters: Vec<Result<Filter, String>>,
-    /// Fields that are set and not served.
-    pub(crate) unsupported: Vec<String>,
-    pub(crate) backends: Vec<BackendRef>,
+    pub(crate) filters: Vec<Result<RouteFilter, String>>,
+    pub(crate) timeouts: Result<Timeouts, String>,
+    pub(crate) retry: Result<Option<Retry>, String>,
+    pub(crate) persistence: Result<Option<SessionPersistence>, String>,
+    pub(crate) backends: Vec<HttpBackendRef>,
 }
 
-/// A rule of a TCPRoute or UDPRoute.
+/// A filter as written.
+#[derive(Clone, Debug)]
+pub(crate) enum RouteFilter {
+    /// One that is the same when it runs.
+    Ready(Filter),
+    /// A mirror, whose backend has to be found.
+    Mirror {
+        backend: BackendRef,
+        share: Fraction,
+    },
+}
+
+/// A backendRef of an HTTPRoute or GRPCRoute.
+#[derive(Debug)]
+pub(crate) struct HttpBackendRef {
+    pub(crate) reference: BackendRef,
+    pub(crate) filters: Vec<Result<RouteFilter, String>>,
+}
+
+/// A rule of a TCPRoute, UDPRoute or TLSRoute.
 #[derive(Debug)]
 pub(crate) struct L4Rule {
+    pub(crate) name: Option<String>,
     pub(crate) backends: Vec<BackendRef>,
 }
 
@@ -191,6 +268,29 @@ pub(crate) struct BackendRef {
     pub(crate) target: ObjectRef,
     pub(crate) port: Option<i32>,
     pub(crate) weight: Result<u32, String>,
-    /// Filters of the backendRef that are not served.
-    pub(crate) unsupported: Vec<String>,
+}
+
+/// A BackendTLSPolicy.
+#[derive(Debug)]
+pub(crate) struct BackendPolicy {
+    pub(crate) meta: Meta,
+    pub(crate) targets: Vec<PolicyTarget>,
+    pub(crate) hostname: Result<String, String>,
+    pub(crate) names: Vec<Result<SubjectName, String>>,
+    pub(crate) authorities: Result<Authorities, String>,
+}
+
+/// What a policy is for.
+#[derive(Debug)]
+pub(crate) struct PolicyTarget {
+    pub(crate) target: ObjectRef,
+    /// One port of a Service, by its name; none: all that no other policy is for.
+    pub(crate) section: Option<String>,
+}
+
+/// Whom to trust.
+#[derive(Debug)]
+pub(crate) enum Authorities {
+    System,
+    References(Vec<ObjectRef>),
 }

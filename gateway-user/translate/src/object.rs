@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::kinds::{
-    ConfigMap, EndpointSlice, Gateway, GatewayClass, HttpRoute, Namespace, Node, ReferenceGrant,
-    SanmonConfig, Secret, Service, TcpRoute, UdpRoute,
+    BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
+    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, Secret, Service, TcpRoute,
+    TlsRoute, UdpRoute,
 };
 use crate::status::{Kind, ObjectKey};
 
@@ -23,6 +24,14 @@ pub enum Object {
     Gateway(Arc<Gateway>),
     /// gateway.networking.k8s.io/v1
     HttpRoute(Arc<HttpRoute>),
+    /// gateway.networking.k8s.io/v1
+    GrpcRoute(Arc<GrpcRoute>),
+    /// gateway.networking.k8s.io/v1
+    TlsRoute(Arc<TlsRoute>),
+    /// gateway.networking.k8s.io/v1
+    BackendTlsPolicy(Arc<BackendTlsPolicy>),
+    /// gateway.networking.k8s.io/v1
+    ListenerSet(Arc<ListenerSet>),
     /// gateway.networking.k8s.io/v1
     TcpRoute(Arc<TcpRoute>),
     /// gateway.networking.k8s.io/v1
@@ -93,6 +102,10 @@ impl Object {
             Kind::GatewayClass => Self::GatewayClass(read(known, value)?),
             Kind::Gateway => Self::Gateway(read(known, value)?),
             Kind::HttpRoute => Self::HttpRoute(read(known, value)?),
+            Kind::GrpcRoute => Self::GrpcRoute(read(known, value)?),
+            Kind::TlsRoute => Self::TlsRoute(read(known, value)?),
+            Kind::BackendTlsPolicy => Self::BackendTlsPolicy(read(known, value)?),
+            Kind::ListenerSet => Self::ListenerSet(read(known, value)?),
             Kind::TcpRoute => Self::TcpRoute(read(known, value)?),
             Kind::UdpRoute => Self::UdpRoute(read(known, value)?),
             Kind::ReferenceGrant => Self::ReferenceGrant(read(known, value)?),
@@ -121,6 +134,10 @@ impl Object {
             Self::GatewayClass(it) => to_value(it),
             Self::Gateway(it) => to_value(it),
             Self::HttpRoute(it) => to_value(it),
+            Self::GrpcRoute(it) => to_value(it),
+            Self::TlsRoute(it) => to_value(it),
+            Self::BackendTlsPolicy(it) => to_value(it),
+            Self::ListenerSet(it) => to_value(it),
             Self::TcpRoute(it) => to_value(it),
             Self::UdpRoute(it) => to_value(it),
             Self::ReferenceGrant(it) => to_value(it),
@@ -143,6 +160,10 @@ impl Object {
             Self::GatewayClass(it) => (Kind::GatewayClass, &it.metadata),
             Self::Gateway(it) => (Kind::Gateway, &it.metadata),
             Self::HttpRoute(it) => (Kind::HttpRoute, &it.metadata),
+            Self::GrpcRoute(it) => (Kind::GrpcRoute, &it.metadata),
+            Self::TlsRoute(it) => (Kind::TlsRoute, &it.metadata),
+            Self::BackendTlsPolicy(it) => (Kind::BackendTlsPolicy, &it.metadata),
+            Self::ListenerSet(it) => (Kind::ListenerSet, &it.metadata),
             Self::TcpRoute(it) => (Kind::TcpRoute, &it.metadata),
             Self::UdpRoute(it) => (Kind::UdpRoute, &it.metadata),
             Self::ReferenceGrant(it) => (Kind::ReferenceGrant, &it.metadata),

@@ -16,11 +16,19 @@ pub enum Kind {
     /// gateway.networking.k8s.io
     Gateway,
     /// gateway.networking.k8s.io
+    ListenerSet,
+    /// gateway.networking.k8s.io
     HttpRoute,
+    /// gateway.networking.k8s.io
+    GrpcRoute,
+    /// gateway.networking.k8s.io
+    TlsRoute,
     /// gateway.networking.k8s.io
     TcpRoute,
     /// gateway.networking.k8s.io
     UdpRoute,
+    /// gateway.networking.k8s.io
+    BackendTlsPolicy,
     /// gateway.networking.k8s.io
     ReferenceGrant,
     /// core
@@ -39,13 +47,17 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::SanmonConfig,
         Self::GatewayClass,
         Self::Gateway,
+        Self::ListenerSet,
         Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::TlsRoute,
         Self::TcpRoute,
         Self::UdpRoute,
+        Self::BackendTlsPolicy,
         Self::ReferenceGrant,
         Self::Service,
         Self::EndpointSlice,
@@ -66,9 +78,13 @@ impl Kind {
             Self::SanmonConfig => "SanmonConfig",
             Self::GatewayClass => "GatewayClass",
             Self::Gateway => "Gateway",
+            Self::ListenerSet => "ListenerSet",
             Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
+            Self::TlsRoute => "TLSRoute",
             Self::TcpRoute => "TCPRoute",
             Self::UdpRoute => "UDPRoute",
+            Self::BackendTlsPolicy => "BackendTLSPolicy",
             Self::ReferenceGrant => "ReferenceGrant",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
@@ -85,9 +101,13 @@ impl Kind {
             Self::SanmonConfig => &["sanmon.dev/v1alpha1"],
             Self::GatewayClass
             | Self::Gateway
+            | Self::ListenerSet
             | Self::HttpRoute
+            | Self::GrpcRoute
+            | Self::TlsRoute
             | Self::TcpRoute
-            | Self::UdpRoute => &["gateway.networking.k8s.io/v1"],
+            | Self::UdpRoute
+            | Self::BackendTlsPolicy => &["gateway.networking.k8s.io/v1"],
             Self::ReferenceGrant => &[
                 "gateway.networking.k8s.io/v1",
                 "gateway.networking.k8s.io/v1beta1",
@@ -104,9 +124,13 @@ impl Kind {
         match self {
             Self::SanmonConfig | Self::GatewayClass | Self::Namespace | Self::Node => false,
             Self::Gateway
+            | Self::ListenerSet
             | Self::HttpRoute
+            | Self::GrpcRoute
+            | Self::TlsRoute
             | Self::TcpRoute
             | Self::UdpRoute
+            | Self::BackendTlsPolicy
             | Self::ReferenceGrant
             | Self::Service
             | Self::EndpointSlice
@@ -164,14 +188,42 @@ pub struct ObjectStatus {
     /// The parents of a route that are ours, in the order of its spec.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<ParentStatus>,
+    /// The Gateways that a policy has an effect at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<AncestorStatus>,
+    /// How many ListenerSets are attached to a Gateway and accepted (`attachedListenerSets`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached_listener_sets: Option<u32>,
 }
 
 impl ObjectStatus {
-    /// Every condition of the object, of its listeners and of its parents.
+    /// A status with nothing in it.
+    pub(crate) fn new(kind: Kind, name: &ObjectName, generation: i64) -> Self {
+        Self {
+            object: ObjectKey {
+                kind,
+                name: name.clone(),
+            },
+            generation,
+            conditions: Vec::new(),
+            addresses: Vec::new(),
+            listeners: Vec::new(),
+            parents: Vec::new(),
+            ancestors: Vec::new(),
+            attached_listener_sets: None,
+        }
+    }
+
+    /// Every condition of the object, of its listeners, of its parents and of its ancestors.
     pub fn all_conditions(&self) -> impl Iterator<Item = &Condition> {
         let listeners = self.listeners.iter().flat_map(|it| &it.conditions);
         let parents = self.parents.iter().flat_map(|it| &it.conditions);
-        self.conditions.iter().chain(listeners).chain(parents)
+        let ancestors = self.ancestors.iter().flat_map(|it| &it.conditions);
+        self.conditions
+            .iter()
+            .chain(listeners)
+            .chain(parents)
+            .chain(ancestors)
     }
 }
 
@@ -195,6 +247,16 @@ pub struct ListenerStatus {
 pub struct ParentStatus {
     /// The parent as the route names it.
     pub parent_ref: ParentReference,
+    /// The conditions there.
+    pub conditions: Vec<Condition>,
+}
+
+/// What became of a policy at a Gateway (Gateway API: `PolicyAncestorStatus`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AncestorStatus {
+    /// The Gateway.
+    pub ancestor_ref: ParentReference,
     /// The conditions there.
     pub conditions: Vec<Condition>,
 }
@@ -273,7 +335,7 @@ impl fmt::Display for ConditionStatus {
 }
 
 /// What a condition is about (Gateway API: the `…ConditionType` constants).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConditionType {
     /// The object is valid and will be served.
     Accepted,
@@ -285,6 +347,10 @@ pub enum ConditionType {
     Conflicted,
     /// Some rules of a route are not served; bad if true.
     PartiallyInvalid,
+    /// Names or certificates of TLS listeners on one port overlap, so that HTTP/2 connections may be reused across them: a remark.
+    OverlappingTlsConfig,
+    /// A Gateway takes clients without a valid certificate: a remark.
+    InsecureFrontendValidationMode,
 }
 
 impl fmt::Display for ConditionType {
@@ -295,7 +361,15 @@ impl fmt::Display for ConditionType {
             Self::Programmed => "Programmed",
             Self::Conflicted => "Conflicted",
             Self::PartiallyInvalid => "PartiallyInvalid",
+            Self::OverlappingTlsConfig => "OverlappingTLSConfig",
+            Self::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",
         })
+    }
+}
+
+impl Serialize for ConditionType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -345,6 +419,26 @@ reasons! {
     UnsupportedProtocol,
     /// A certificateRef leads to no valid key pair.
     InvalidCertificateRef,
+    /// The clientCertificateRef of a Gateway leads to no valid key pair.
+    InvalidClientCertificateRef,
+    /// A caCertificateRef leads to nothing that holds a certificate.
+    InvalidCACertificateRef,
+    /// A caCertificateRef of a kind that is not served.
+    InvalidCACertificateKind,
+    /// No caCertificateRef leads to a certificate.
+    NoValidCACertificate,
+    /// A Gateway was told to take clients without a valid certificate.
+    ConfigurationChanged,
+    /// Two TLS listeners on a port have names in common.
+    OverlappingHostnames,
+    /// The certificate of a TLS listener covers names of another on its port.
+    OverlappingCertificates,
+    /// A ListenerSet that its Gateway does not let in.
+    NotAllowed,
+    /// A ListenerSet whose Gateway is not accepted.
+    ParentNotAccepted,
+    /// An older policy has the same target.
+    Conflicted,
     /// A kind of route that the listener's protocol does not have.
     InvalidRouteKinds,
     /// A reference into another namespace without a ReferenceGrant.

@@ -142,11 +142,12 @@ fn read(text: &str) -> (Inputs, Settings) {
 fn brief(value: Value) -> Value {
     let defaults = serde_json::to_value(gateway_ir::Snapshot::default()).expect("serializes");
     let keep = |name: &str, value: &Value| {
-        let is_default = ["datapath", "proxy"].contains(&name) && defaults.get(name) == Some(value);
+        let is_default = ["datapath", "proxy"].contains(&name) && defaults.get(name) == Some(value)
+            || name == "kind" && value == "Http";
         let is_empty = match value {
             Value::Null => true,
             Value::Array(items) => items.is_empty(),
-            Value::Object(fields) => fields.is_empty(),
+            Value::Object(fields) => fields.values().all(Value::is_null),
             Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
         };
         !["precedence", "generation"].contains(&name) && !is_default && !is_empty
@@ -182,12 +183,17 @@ fn one_line(fields: &Map<String, Value>) -> Option<String> {
     if let (Some(gateway), Some(section)) = (nested("gateway"), text("section")) {
         return Some(format!("{gateway}/{section}"));
     }
+    if let (2, Some(seconds), Some(nanos)) = (fields.len(), number("secs"), number("nanos")) {
+        return Some(format!("{seconds} s {nanos} ns"));
+    }
     if let (Some(_group), Some(namespace), Some(name)) =
         (text("group"), text("namespace"), text("name"))
     {
         let section = suffix(" section ", text("sectionName").map(str::to_owned));
+        let kind = text("kind").filter(|kind| *kind != "Gateway");
+        let kind = suffix("", kind.map(|kind| format!("{kind} ")));
         return Some(format!(
-            "{namespace}/{name}{section}{}",
+            "{kind}{namespace}/{name}{section}{}",
             suffix(" port ", number("port"))
         ));
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use gateway_ir::{ServiceTarget, Snapshot, Target};
+use gateway_ir::{Routing, ServiceTarget, Snapshot, Target, WeightedBackend};
 use gateway_translate::{Inputs, Object, Settings, translate};
 use proptest::prelude::{any, proptest};
 use serde_json::Value;
@@ -66,10 +66,8 @@ fn hangs_together(snapshot: &Snapshot) {
     }
     for port in &snapshot.http {
         assert!(!port.listeners.is_empty());
-        let programs = port.listeners.iter().flat_map(|it| it.hosts.values());
-        for entry in programs.flat_map(|it| it.entries()) {
-            let backends = entry.rule.backends.iter();
-            let targets = backends.filter_map(|it| match &it.target {
+        for backends in port.listeners.iter().flat_map(|it| backends(&it.routing)) {
+            let targets = backends.iter().filter_map(|it| match &it.target {
                 Target::Backend(backend) => Some(backend),
                 Target::Invalid(_) => None,
             });
@@ -79,6 +77,17 @@ fn hangs_together(snapshot: &Snapshot) {
                     .all(|it| it.address.port() > 0)
             );
         }
+    }
+}
+
+/// The backends of every rule.
+fn backends(routing: &Routing) -> Vec<&[WeightedBackend]> {
+    match routing {
+        Routing::Http(hosts) => {
+            let entries = hosts.values().flat_map(|it| it.entries());
+            entries.map(|it| it.rule.backends.as_slice()).collect()
+        }
+        Routing::Stream(hosts) => hosts.values().map(|it| it.backends.as_slice()).collect(),
     }
 }
 

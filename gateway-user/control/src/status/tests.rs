@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use gateway_ir::{HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Service};
-use gateway_translate::{ListenerStatus, ObjectKey};
+use gateway_ir::{
+    HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Routing, Service,
+};
+use gateway_translate::ListenerStatus;
 
 use super::*;
 
@@ -105,6 +107,27 @@ fn a_gate_that_is_off_is_a_note_and_an_address_without_owner_is_not() {
 }
 
 /// What the condition of a listener says if it was withdrawn.
+#[test]
+fn a_listener_of_a_set_waits_for_the_gates_of_its_own() {
+    let mut published = published();
+    let set = ObjectName::new("shop", "extra");
+    let status = &mut published.statuses[0];
+    status.object.kind = Kind::ListenerSet;
+    status.object.name = set.clone();
+    let mut snapshot = Snapshot::clone(&published.snapshot);
+    snapshot.http[0].listeners[0].id.section = format!("{set}/web");
+    published.snapshot = Arc::new(snapshot);
+    let mut reports = all_at(published.generation);
+    assert_eq!(shown(&published, &reports, "web"), None);
+
+    reports.entry(Gate::Proxy).or_default().failures =
+        vec![failure("shop/extra/web", "port 80 is in use")];
+    assert_eq!(
+        shown(&published, &reports, "web").as_deref(),
+        Some("port 80 is in use")
+    );
+}
+
 fn shown(published: &Published, reports: &Reports, section: &str) -> Option<String> {
     let statuses = conditions(published, reports);
     let listeners = statuses[0].listeners.iter();
@@ -183,7 +206,10 @@ fn published() -> Published {
             addresses: Vec::new(),
             listeners: vec![listener("web"), listener("tcp")],
             parents: Vec::new(),
+            ancestors: Vec::new(),
+            attached_listener_sets: None,
         }],
+        warnings: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
         has_pools: true,
@@ -198,8 +224,8 @@ fn http_port() -> HttpPort {
         listeners: vec![Listener {
             id: id("web"),
             hostname: HostPattern::Any,
-            certificates: Vec::new(),
-            hosts: BTreeMap::new(),
+            tls: None,
+            routing: Routing::Http(BTreeMap::new()),
         }],
     }
 }

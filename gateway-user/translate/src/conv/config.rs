@@ -4,8 +4,11 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gateway_crds::{AddressPool, Mode, Proxy};
-use gateway_ir::{AddressRange, DatapathMode, DatapathSettings, Pool, ProxySettings};
+use gateway_crds::{AddressPool, Forwarded, Mode, Proxy};
+use gateway_ir::{
+    AddressRange, DatapathMode, DatapathSettings, ForwardedHeaders, Pool, ProxySettings,
+};
+use ipnet::IpNet;
 
 use super::meta::selector;
 use crate::inputs::Inputs;
@@ -112,6 +115,7 @@ pub(crate) fn proxy(config: &SanmonConfig) -> (ProxySettings, Vec<String>) {
     if let Some(given) = &config.spec.proxy {
         deadlines(given, &mut settings, &mut refused);
         limits(given, &mut settings, &mut refused);
+        forwarding(given, &mut settings, &mut refused);
     }
     (settings, refused)
 }
@@ -195,6 +199,31 @@ fn limits(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>
         1..=u32::MAX,
         connections,
     );
+    let replay = &mut settings.replay_bytes_max;
+    set(
+        "replayBytesMax",
+        given.replay_bytes_max,
+        0..=1 << 24,
+        replay,
+    );
+}
+
+fn forwarding(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
+    for text in &given.trusted_proxies {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        match text.parse::<IpNet>().or(address) {
+            Ok(net) => settings.trusted_proxies.push(net.trunc()),
+            Err(_syntax) => refused.push(format!(
+                "proxy.trustedProxies {text:?} is not a CIDR or an address"
+            )),
+        }
+    }
+    settings.trusted_proxies.sort_unstable();
+    settings.trusted_proxies.dedup();
+    settings.forwarded = match given.forwarded.unwrap_or_default() {
+        Forwarded::XForwarded => ForwardedHeaders::XForwarded,
+        Forwarded::XForwardedAndForwarded => ForwardedHeaders::XForwardedAndForwarded,
+    };
 }
 
 /// Gateway API: GEP-2257. No deadline may be zero: a proxy without deadlines is one that a slow client can stop.

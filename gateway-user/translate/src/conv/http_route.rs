@@ -1,16 +1,15 @@
 //! HTTPRoutes.
 
-use gateway_api::experimental::httproutes::{
-    HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesTimeouts,
-};
+use gateway_crds::httproutes::{HttpRouteRules, HttpRouteRulesBackendRefs};
 use gateway_ir::{HostPattern, Match, PathMatch};
 
-use super::filter::{backend_filter_name, filter};
+use super::filter::filters;
 use super::matching::matching;
 use super::meta::meta;
+use super::policy;
 use super::reference::{backend_ref, parent_ref};
 use crate::kinds::HttpRoute;
-use crate::model::{BackendRef, HttpRule, Route};
+use crate::model::{HttpBackendRef, HttpRule, Meta, Route};
 use crate::status::Kind;
 
 pub(crate) fn http_route(route: &HttpRoute) -> Route<HttpRule> {
@@ -21,23 +20,27 @@ pub(crate) fn http_route(route: &HttpRoute) -> Route<HttpRule> {
     // The API's default: one rule that matches everything and leads nowhere.
     let default = [HttpRouteRules::default()];
     let rules = route.spec.rules.as_deref().unwrap_or(&default);
+    let rules = rules.iter().enumerate();
     Route {
         kind: Kind::HttpRoute,
         parents: parents.map(|it| parent_ref!(it, namespace)).collect(),
         hostnames: hostnames.map(|it| hostname(it)).collect(),
-        rules: rules.iter().map(|it| rule(it, namespace)).collect(),
+        rules: rules.map(|(index, it)| rule(it, index, &meta)).collect(),
         meta,
     }
 }
 
-fn hostname(text: &str) -> Result<HostPattern, String> {
+/// Reads a hostname of a route.
+pub(crate) fn hostname(text: &str) -> Result<HostPattern, String> {
     text.parse::<HostPattern>()
         .map_err(|error| format!("hostname {text:?} is {error}"))
 }
 
-fn rule(rule: &HttpRouteRules, namespace: &str) -> HttpRule {
+fn rule(rule: &HttpRouteRules, index: usize, meta: &Meta) -> HttpRule {
+    let namespace = &meta.name.namespace;
     let matches = rule.matches.as_deref().unwrap_or_default();
     let backends = rule.backend_refs.iter().flatten();
+    let persistence = rule.session_persistence.as_ref();
     HttpRule {
         name: rule.name.clone(),
         matches: if matches.is_empty() {
@@ -45,14 +48,16 @@ fn rule(rule: &HttpRouteRules, namespace: &str) -> HttpRule {
         } else {
             matches.iter().map(matching).collect()
         },
-        filters: rule.filters.iter().flatten().map(filter).collect(),
-        unsupported: unsupported(rule),
+        filters: filters(rule.filters.as_deref(), namespace),
+        timeouts: policy::timeouts(rule.timeouts.as_ref()),
+        retry: policy::retry(rule.retry.as_ref()),
+        persistence: policy::persistence(persistence, &session_name(meta, index)),
         backends: backends.map(|it| backend(it, namespace)).collect(),
     }
 }
 
 /// Gateway API: without `matches` a rule matches the path prefix `/`.
-fn match_all() -> Match {
+pub(crate) fn match_all() -> Match {
     Match {
         path: PathMatch::Prefix(String::new()),
         method: None,
@@ -61,39 +66,14 @@ fn match_all() -> Match {
     }
 }
 
-fn backend(backend: &HttpRouteRulesBackendRefs, namespace: &str) -> BackendRef {
-    let filters = backend.filters.iter().flatten();
-    let unsupported =
-        filters.map(|it| format!("filter {} of a backendRef", backend_filter_name(it)));
-    BackendRef {
-        unsupported: unsupported.collect(),
-        ..backend_ref!(backend, namespace)
-    }
+/// The name of a rule's sessions when the route gives none: no two rules may overwrite each other's.
+pub(crate) fn session_name(meta: &Meta, rule: usize) -> String {
+    format!("sanmon-{}-{}-{rule}", meta.name.namespace, meta.name.name)
 }
 
-fn unsupported(rule: &HttpRouteRules) -> Vec<String> {
-    let mut fields = Vec::new();
-    if rule.timeouts.as_ref().is_some_and(has_deadline) {
-        fields.push("timeouts".to_owned());
+fn backend(backend: &HttpRouteRulesBackendRefs, namespace: &str) -> HttpBackendRef {
+    HttpBackendRef {
+        filters: filters(backend.filters.as_deref(), namespace),
+        reference: backend_ref!(backend, namespace),
     }
-    if rule
-        .retry
-        .as_ref()
-        .is_some_and(|retry| retry.attempts != Some(0))
-    {
-        fields.push("retry".to_owned());
-    }
-    if rule.session_persistence.is_some() {
-        fields.push("sessionPersistence".to_owned());
-    }
-    fields
-}
-
-/// Gateway API: a timeout of zero is none.
-fn has_deadline(timeouts: &HttpRouteRulesTimeouts) -> bool {
-    let set = [&timeouts.request, &timeouts.backend_request];
-    set.into_iter().flatten().any(|text| {
-        text.parse::<gateway_api::Duration>()
-            .map_or(true, |duration| !duration.is_zero())
-    })
 }

@@ -1,4 +1,4 @@
-//! TCPRoutes and UDPRoutes.
+//! TCPRoutes and UDPRoutes, whose rules are nothing but backendRefs.
 
 use super::meta::meta;
 use super::reference::{backend_ref, parent_ref};
@@ -19,6 +19,7 @@ macro_rules! l4_route {
             hostnames: Vec::new(),
             rules: rules
                 .map(|rule| L4Rule {
+                    name: rule.name.clone(),
                     backends: rule
                         .backend_refs
                         .iter()

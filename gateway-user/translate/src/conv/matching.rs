@@ -1,6 +1,6 @@
 //! Matches of HTTPRoutes.
 
-use gateway_api::experimental::httproutes::{
+use gateway_crds::httproutes::{
     HttpRouteRulesMatches, HttpRouteRulesMatchesHeaders,
     HttpRouteRulesMatchesHeadersType as HeaderType, HttpRouteRulesMatchesMethod as ApiMethod,
     HttpRouteRulesMatchesPath, HttpRouteRulesMatchesPathType as PathType,
@@ -10,7 +10,7 @@ use gateway_ir::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
 use http::Method;
 use regex::Regex;
 
-use super::filter::header_name;
+use super::syntax::{header_name, is_pchar};
 
 /// The longest path that the API takes, in bytes.
 const PATH_BYTES_MAX: usize = 1024;
@@ -78,26 +78,9 @@ fn plain_path(path: &str) -> Result<&str, String> {
     Ok(path)
 }
 
-/// RFC 3986 §3.3: unreserved and sub-delims, `:`, `@`, `/`, or a percent sign with two hexadecimal digits.
-fn is_pchar(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    loop {
-        rest = match rest {
-            [] => return true,
-            [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => tail,
-            [byte, tail @ ..]
-                if byte.is_ascii_alphanumeric() || b"-/._~!$&'()*+,;=:@".contains(byte) =>
-            {
-                tail
-            }
-            [_, ..] => return false,
-        };
-    }
-}
-
 /// Checks that a regular expression compiles, alone and as the whole-value match that it will be: `)(` only does the
 /// latter, `(?x)a #` only the former.
-fn pattern(regex: &str) -> Result<String, String> {
+pub(crate) fn pattern(regex: &str) -> Result<String, String> {
     let forms = [regex.to_owned(), format!("^(?:{regex})$")];
     if forms.iter().all(|form| Regex::new(form).is_ok()) {
         Ok(regex.to_owned())
@@ -108,7 +91,7 @@ fn pattern(regex: &str) -> Result<String, String> {
     }
 }
 
-fn header(header: &HttpRouteRulesMatchesHeaders) -> Result<HeaderMatch, String> {
+pub(crate) fn header(header: &HttpRouteRulesMatchesHeaders) -> Result<HeaderMatch, String> {
     let value = &header.value;
     Ok(HeaderMatch {
         name: header_name(&header.name)?,

@@ -51,7 +51,7 @@ pub(crate) fn selector(selector: &LabelSelector) -> Selector {
     }
 }
 
-pub(crate) fn operator(name: &str) -> Operator {
+fn operator(name: &str) -> Operator {
     match name {
         "In" => Operator::In,
         "NotIn" => Operator::NotIn,

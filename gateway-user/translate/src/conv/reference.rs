@@ -85,6 +85,5 @@ pub(crate) fn backend(
             .ok()
             .filter(|_| weight <= WEIGHT_MAX)
             .ok_or_else(|| format!("weight {weight} is not in 0..={WEIGHT_MAX}")),
-        unsupported: Vec::new(),
     }
 }

@@ -56,7 +56,7 @@ impl<'a> Slices<'a> {
 /// A port of a Service.
 #[derive(Clone, Debug)]
 pub(crate) struct Port {
-    name: String,
+    pub(crate) name: String,
     /// `TCP` or `UDP`.
     pub(crate) protocol: String,
     pub(crate) app_protocol: Option<String>,

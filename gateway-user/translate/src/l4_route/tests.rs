@@ -79,6 +79,8 @@ fn backend(id: u8, count: u8) -> Option<Arc<Backend>> {
         node: None,
     };
     Some(Arc::new(Backend {
+        protocol: gateway_ir::BackendProtocol::Http,
+        tls: None,
         name: BackendName {
             service: ObjectName::new("default", id.to_string()),
             port: 80,
