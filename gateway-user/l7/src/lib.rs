@@ -16,6 +16,7 @@ mod connection;
 mod coordinator;
 mod exchange;
 mod executor;
+mod explain;
 mod filter;
 mod forwarded;
 mod headers;
@@ -40,5 +41,6 @@ mod upstream;
 mod worker;
 mod worker_thread;
 
+pub use explain::{Candidate, Choice, Explanation, Lost, PortExplanation, Question, explain};
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;

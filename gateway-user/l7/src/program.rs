@@ -22,7 +22,7 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, View};
+pub(crate) use routes::{Found, Routes, View, WhyNot, why_not};
 pub(crate) use rule::{Mirror, Rule, Share};
 pub(crate) use stream::StreamRule;
 

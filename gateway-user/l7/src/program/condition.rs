@@ -35,17 +35,36 @@ impl Conditions {
         }
     }
 
-    pub(super) fn hold(&self, method: &Method, headers: &HeaderMap, query: &Query<'_>) -> bool {
-        self.method.as_ref().is_none_or(|wanted| wanted == method)
-            && self.headers.iter().all(|(name, test)| {
-                joined(headers, name).is_some_and(|value| test.holds(value.as_ref()))
-            })
-            && self.query.iter().all(|(name, test)| {
-                query
-                    .first(name)
-                    .is_some_and(|value| test.holds(value.as_bytes()))
-            })
+    /// The first condition that does not hold; nothing if all do.
+    pub(super) fn unmet(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        query: &Query<'_>,
+    ) -> Option<Unmet<'_>> {
+        if self.method.as_ref().is_some_and(|wanted| wanted != method) {
+            return Some(Unmet::Method);
+        }
+        let header = self.headers.iter().find(|(name, test)| {
+            !joined(headers, name).is_some_and(|value| test.holds(value.as_ref()))
+        });
+        if let Some((name, _)) = header {
+            return Some(Unmet::Header(name));
+        }
+        let param = self.query.iter().find(|(name, test)| {
+            let value = query.first(name);
+            !value.is_some_and(|value| test.holds(value.as_bytes()))
+        });
+        param.map(|(name, _)| Unmet::Query(name))
     }
+}
+
+/// A condition that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unmet<'c> {
+    Method,
+    Header(&'c HeaderName),
+    Query(&'c str),
 }
 
 /// A header's value; several lines are one list with commas (RFC 9110 §5.3).

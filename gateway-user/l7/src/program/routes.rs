@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateway_ir::{HostProgram, PathMatch};
+use gateway_ir::{HostProgram, Match, PathMatch};
 use http::{HeaderMap, Method};
 use regex::Regex;
 
-use super::condition::{Conditions, whole};
+use super::condition::{Conditions, Unmet, whole};
 use super::query::Query;
 use super::rule::Rule;
 use crate::session::SessionKey;
@@ -145,13 +145,45 @@ impl Routes {
 
 impl Candidate {
     fn holds(&self, view: &View<'_>) -> bool {
-        self.conditions.hold(view.method, view.headers, &view.query)
+        let unmet = self
+            .conditions
+            .unmet(view.method, view.headers, &view.query);
+        unmet.is_none()
     }
 }
 
 fn first<'a>(candidates: &'a [Candidate], view: &View<'_>) -> Option<&'a Rule> {
     let candidate = candidates.iter().find(|candidate| candidate.holds(view))?;
     Some(&candidate.rule)
+}
+
+/// Why a match does not apply to a request; nothing if it does. For explanations: `Routes::find` takes the same steps,
+/// but not one match after the other.
+pub(crate) fn why_not(matches: &Match, view: &View<'_>) -> Option<WhyNot> {
+    let covered = match &matches.path {
+        PathMatch::Exact(path) => path == view.path,
+        PathMatch::Prefix(prefix) => elements(view.path, prefix.len()) == Some(prefix),
+        PathMatch::Regex(text) => whole(text).is_some_and(|regex| regex.is_match(view.path)),
+    };
+    if !covered {
+        return Some(WhyNot::Path);
+    }
+    let conditions = Conditions::new(matches);
+    let unmet = conditions.unmet(view.method, view.headers, &view.query)?;
+    Some(match unmet {
+        Unmet::Method => WhyNot::Method,
+        Unmet::Header(name) => WhyNot::Header(name.as_str().to_owned()),
+        Unmet::Query(name) => WhyNot::Query(name.to_owned()),
+    })
+}
+
+/// Why a match does not apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WhyNot {
+    Path,
+    Method,
+    Header(String),
+    Query(String),
 }
 
 /// The first `length` bytes of a path if these are whole path elements.
