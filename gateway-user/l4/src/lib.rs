@@ -13,7 +13,7 @@ mod root;
 pub mod stats;
 
 pub use bpf::{Program, Trial};
-pub use datapath::{Datapath, Hook, Settings, uninstall};
+pub use datapath::{Datapath, ForeignClaim, Hook, Settings, uninstall};
 pub use error::{ApplyError, AttachError, OpenError, RemoveError};
 pub use gateway_common::counter::{Counter, Verdict};
 pub use stats::{Counters, ServiceCounters};
