@@ -8,9 +8,9 @@ use gateway_common::counter::Counter;
 use network_types::arp::ArpHdr;
 use network_types::ip::Ipv4Hdr;
 
+use crate::change::ICMP_ROOM;
 use crate::packet::{Frame, read, write};
 use crate::parse::{ETHERNET_LEN, ICMP, IPV4_LEN, Ipv4, Link, TAG_LEN, TCP, TcpFields};
-use crate::rewrite::ICMP_ROOM;
 
 const TTL: u8 = 64;
 const DONT_FRAGMENT: [u8; 2] = [0x40, 0];

@@ -8,7 +8,7 @@ use crate::flow::{self, Signal};
 use crate::ingress::signal_of;
 use crate::packet::{Frame, read};
 use crate::parse::{self, ICMP, IPV4_LEN, Ipv4, Payload, TCP, UDP};
-use crate::rewrite::{Change, End};
+use crate::rewrite::{self, End};
 
 /// ICMP messages that quote the packet that they complain about (RFC 792).
 const ICMP_ERRORS: [u8; 4] = [3, 4, 11, 12];
@@ -44,7 +44,7 @@ pub(crate) fn reverse(frame: &impl Frame) -> Result<Counter, Counter> {
     let Some(vip) = flow::reply_of(&key, signal) else {
         return Err(Counter::ReplyNone);
     };
-    frame.change(&Change::new(&ip, End::Source, source, vip))?;
+    frame.change(&rewrite::replace(&ip, End::Source, source, vip))?;
     Ok(Counter::ReplyRewritten)
 }
 

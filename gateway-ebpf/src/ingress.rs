@@ -9,7 +9,7 @@ use crate::flow::{self, Signal};
 use crate::ipv6::Ipv6;
 use crate::packet::Frame;
 use crate::parse::{self, ICMP, Ipv4, Link, Payload, TCP, TcpFields, UDP};
-use crate::rewrite::{Change, End};
+use crate::rewrite::{self, End};
 use crate::{answer, lookup, ndp, neighbour};
 
 /// Decides about a packet that comes in, and changes it as decided.
@@ -117,6 +117,11 @@ fn forward(
     );
     let steering = flow::steer(&key, service, signal)?;
     let endpoint = (steering.address, steering.port);
-    frame.change(&Change::new(ip, End::Destination, destination, endpoint))?;
+    frame.change(&rewrite::replace(
+        ip,
+        End::Destination,
+        destination,
+        endpoint,
+    ))?;
     Ok(steering.reason)
 }

@@ -11,9 +11,9 @@ use gateway_common::checksum::Sum;
 use gateway_common::counter::Counter;
 use gateway_common::limits::HEADERS_BYTES_MAX;
 
+use crate::change::{Change, ICMP_ROOM};
 use crate::packet::{Frame, opaque, read, write};
 use crate::parse::{ETHERNET_LEN, UDP};
-use crate::rewrite::{Change, ICMP_ROOM};
 
 /// A packet at native XDP: complete checksums, all of it in reach.
 pub(crate) struct XdpFrame {
@@ -58,18 +58,18 @@ impl Frame for XdpFrame {
     fn change(&self, change: &Change) -> Result<(), Counter> {
         let field = |offset| read::<[u8; 2]>(self, offset).ok_or(Counter::RewriteFailed);
         let addresses = Sum::new().replace4(change.old_address, change.new_address);
-        let network = addresses.update(field(change.network_check())?);
+        let network = addresses.update(field(change.network_check)?);
         let both = addresses.replace(change.old_port, change.new_port);
-        let transport = field(change.transport_check())?;
+        let transport = field(change.transport_check)?;
         let transport = if change.protocol == UDP {
             both.update_udp(transport)
         } else {
             both.update(transport)
         };
-        write(self, change.address(), change.new_address)?;
-        write(self, change.network_check(), network)?;
-        write(self, change.port(), change.new_port)?;
-        write(self, change.transport_check(), transport)
+        write(self, change.address, change.new_address)?;
+        write(self, change.network_check, network)?;
+        write(self, change.port, change.new_port)?;
+        write(self, change.transport_check, transport)
     }
 
     #[inline(always)]
@@ -165,17 +165,17 @@ impl Frame for TcFrame {
         let addresses = zero | u64::from(BPF_F_PSEUDO_HDR) | 4;
         // The helpers know whether the sender left the sum to the hardware; then only the pseudo header counts.
         self.context
-            .l4_csum_replace(change.transport_check(), old, new, addresses)
+            .l4_csum_replace(change.transport_check, old, new, addresses)
             .and_then(|()| {
                 self.context
-                    .l4_csum_replace(change.transport_check(), old_port, new_port, zero | 2)
+                    .l4_csum_replace(change.transport_check, old_port, new_port, zero | 2)
             })
             .and_then(|()| {
                 self.context
-                    .l3_csum_replace(change.network_check(), old, new, 4)
+                    .l3_csum_replace(change.network_check, old, new, 4)
             })
-            .and_then(|()| self.context.store(change.address(), &change.new_address, 0))
-            .and_then(|()| self.context.store(change.port(), &change.new_port, 0))
+            .and_then(|()| self.context.store(change.address, &change.new_address, 0))
+            .and_then(|()| self.context.store(change.port, &change.new_port, 0))
             .map_err(|_error| Counter::RewriteFailed)
     }
 

@@ -14,6 +14,7 @@
 )]
 
 mod answer;
+mod change;
 mod counters;
 mod egress;
 mod flow;

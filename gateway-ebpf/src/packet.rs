@@ -7,7 +7,7 @@ use network_types::arp::ArpHdr;
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use network_types::udp::UdpHdr;
 
-use crate::rewrite::Change;
+use crate::change::Change;
 
 /// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
 const OFFSET_MAX: usize = 255;

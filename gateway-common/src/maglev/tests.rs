@@ -1,3 +1,5 @@
+//! Tables of slots: determinism, spread, weights and least movement.
+
 extern crate std;
 
 use std::vec;

@@ -12,6 +12,7 @@ use nix::net::if_::if_indextoname;
 use tracing::{debug, info, warn};
 
 use crate::bpf::{self, KernelMaps, Links, Programs};
+use crate::hook::Hook;
 use crate::plan::{State, key_of, plan};
 use crate::root::{self, Root};
 use crate::stats::ServiceCounters;
@@ -26,15 +27,6 @@ pub struct Settings {
     pub bpf_root: PathBuf,
     /// This node: endpoints on others are not delivered here.
     pub node: NodeName,
-}
-
-/// Which hook an interface's packets go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hook {
-    /// Native XDP.
-    Native,
-    /// tcx ingress.
-    Tc,
 }
 
 /// An address that another machine says it has.

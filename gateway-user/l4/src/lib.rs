@@ -8,12 +8,14 @@ mod bpf;
 pub mod datapath;
 mod driver;
 pub mod error;
+pub mod hook;
 mod plan;
 mod root;
 pub mod stats;
 
 pub use bpf::{Program, Trial};
-pub use datapath::{Datapath, ForeignClaim, Hook, Settings, uninstall};
+pub use datapath::{Datapath, ForeignClaim, Settings, uninstall};
 pub use error::{ApplyError, AttachError, OpenError, RemoveError};
 pub use gateway_common::counter::{Counter, Verdict};
+pub use hook::Hook;
 pub use stats::{Counters, ServiceCounters};

@@ -1,3 +1,5 @@
+//! The order of writes, against a stand-in for the kernel's maps.
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use gateway_common::endpoint::REFUSED;

@@ -11,7 +11,8 @@ use aya::sys::SyscallError;
 use nix::errno::Errno;
 
 use super::{EGRESS, INGRESS, Programs, XDP};
-use crate::{AttachError, Hook};
+use crate::AttachError;
+use crate::hook::Hook;
 
 const SOCKET_PIN: &str = "socket";
 

@@ -1,3 +1,5 @@
+//! Snapshots and the map contents that they ask for.
+
 use std::net::SocketAddr;
 
 use gateway_ir::{ListenerId, ObjectName, Pool, Service as Frontend, Vip};
