@@ -40,6 +40,13 @@ impl Address {
         [a, b, c, d]
     }
 
+    /// Whether it is the mapped form of an IPv4 address.
+    #[inline(always)]
+    pub const fn is_v4(&self) -> bool {
+        let [a, b, c, _] = self.words();
+        a == 0 && b == 0 && c == u32::from_le_bytes([0, 0, 0xff, 0xff])
+    }
+
     /// All 16 bytes in network order.
     #[inline(always)]
     pub const fn bytes(&self) -> [u8; 16] {

@@ -1,4 +1,5 @@
-//! Gate 1's maps: which interface has which Ethernet address, and which address it may answer ARP for, until when.
+//! Gate 1's maps: which interface has which Ethernet address, which address it may answer for until when, and who else
+//! claims it.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -43,11 +44,21 @@ pub struct Answer {
     pad: [u8; 2],
 }
 
+/// Another machine's claim to an address, as it was heard last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Claim {
+    seen_ns: u64,
+    mac: MacBytes,
+    pad: [u8; 2],
+}
+
+const _: () = assert!(size_of::<Claim>() == 16 && align_of::<Claim>() == 8);
 const _: () = assert!(size_of::<Port>() == 12);
 const _: () = assert!(PORTS_MAX.is_power_of_two() && PORTS_MAX <= 65536);
 const _: () = assert!(size_of::<AnswerKey>() == 20 && align_of::<AnswerKey>() == 4);
 const _: () = assert!(size_of::<Answer>() == 16 && align_of::<Answer>() == 8);
-crate::map_types!(Port, AnswerKey, Answer);
+crate::map_types!(Port, AnswerKey, Answer, Claim);
 
 impl Port {
     /// No interface.
@@ -88,9 +99,35 @@ impl AnswerKey {
         Self { address, interface }
     }
 
+    /// The address.
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
     /// The interface's index.
     pub const fn interface(&self) -> u32 {
         self.interface
+    }
+}
+
+impl Claim {
+    /// Names the machine, and when it was heard: nanoseconds of the monotonic clock.
+    pub const fn new(mac: MacBytes, seen_ns: u64) -> Self {
+        Self {
+            seen_ns,
+            mac,
+            pad: [0; 2],
+        }
+    }
+
+    /// When it was heard: nanoseconds of the monotonic clock.
+    pub const fn seen_ns(&self) -> u64 {
+        self.seen_ns
+    }
+
+    /// The machine's Ethernet address.
+    pub const fn mac(&self) -> MacBytes {
+        self.mac
     }
 }
 

@@ -26,6 +26,16 @@ impl Sum {
         Self(self.0 + u32::from_ne_bytes(words) as u64)
     }
 
+    /// Adds 16 bytes: an IPv6 address.
+    #[inline(always)]
+    pub const fn add16(self, words: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = words;
+        self.add4([a, b, c, d])
+            .add4([e, f, g, h])
+            .add4([i, j, k, l])
+            .add4([m, n, o, p])
+    }
+
     /// Replaces 2 bytes that were summed before.
     #[inline(always)]
     pub const fn replace(self, old: [u8; 2], new: [u8; 2]) -> Self {
@@ -36,6 +46,16 @@ impl Sum {
     #[inline(always)]
     pub const fn replace4(self, old: [u8; 4], new: [u8; 4]) -> Self {
         Self(self.0 + (!u32::from_ne_bytes(old)) as u64).add4(new)
+    }
+
+    /// Replaces 16 bytes that were summed before.
+    #[inline(always)]
+    pub const fn replace16(self, old: [u8; 16], new: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = old;
+        self.add16([
+            !a, !b, !c, !d, !e, !f, !g, !h, !i, !j, !k, !l, !m, !n, !o, !p,
+        ])
+        .add16(new)
     }
 
     /// The checksum field for what was summed.
@@ -106,6 +126,20 @@ mod tests {
                 .replace([old[2], old[3]], [new[2], new[3]]);
 
             prop_assert!(equal(halves.update(field), Sum::new().replace4(old, new).update(field)));
+        }
+
+        #[test]
+        fn replacing_an_ipv6_address_gives_what_replacing_its_words_gives(
+            field in any::<[u8; 2]>(), old in any::<[u8; 16]>(), new in any::<[u8; 16]>(),
+        ) {
+            let (olds, _none) = old.as_chunks::<4>();
+            let (news, _none) = new.as_chunks::<4>();
+            let words = olds
+                .iter()
+                .zip(news)
+                .fold(Sum::new(), |sum, (old, new)| sum.replace4(*old, *new));
+
+            prop_assert!(equal(words.update(field), Sum::new().replace16(old, new).update(field)));
         }
 
         #[test]

@@ -43,13 +43,13 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Neither ARP for a pool nor IPv4 to a VIP.
+    /// Neither ARP nor neighbour discovery for a pool, nor IP to a VIP.
     NoVip = Pass "no_vip",
     /// To a VIP, but for another machine's Ethernet address: a flooded frame.
     NotOurs = Pass "not_ours",
     /// Too short to tell what it is for; the stack drops it.
     TooShort = Pass "too_short",
-    /// ARP or a neighbour solicitation that asks for no address of a pool.
+    /// ARP or neighbour discovery that asks for no address of a pool, or answers this node's own question.
     NeighbourOther = Pass "neighbour_other",
     /// An ARP request for an address that this node may answer for.
     ArpAnswered = Reflect "arp_answered",
@@ -61,9 +61,19 @@ counters! {
     ArpConflict = Drop "arp_conflict",
     /// ARP about a pool that RFC 826 does not allow.
     ArpMalformed = Drop "arp_malformed",
-    /// A neighbour solicitation for an address of a pool.
+    /// A neighbour solicitation for an address that this node may answer for.
+    NdpAnswered = Reflect "ndp_answered",
+    /// A neighbour solicitation for an address of a pool that this node does not own.
     NdpGuarded = Drop "ndp_guarded",
-    /// An ICMP echo request to a VIP.
+    /// A neighbour solicitation for an address whose permission has expired.
+    NdpExpired = Drop "ndp_expired",
+    /// A neighbour advertisement in which another machine claims an address that this node owns.
+    NdpConflict = Drop "ndp_conflict",
+    /// Neighbour discovery about a pool that RFC 4861 does not allow.
+    NdpMalformed = Drop "ndp_malformed",
+    /// This node's own word about an address, sent back by the network.
+    NeighbourEcho = Drop "neighbour_echo",
+    /// An ICMP or ICMPv6 echo request to a VIP.
     EchoAnswered = Reflect "echo_answered",
     /// Any other ICMP message to a VIP.
     IcmpOther = Drop "icmp_other",
@@ -97,6 +107,8 @@ counters! {
     Truncated = Drop "truncated",
     /// To a VIP, with headers that contradict themselves.
     Malformed = Drop "malformed",
+    /// To a VIP or its group, with more IPv6 extension headers than are walked over.
+    Extensions = Drop "extensions",
     /// To a VIP, of a protocol that no listener can have.
     OtherProtocol = Drop "other_protocol",
     /// At egress: of no flow.

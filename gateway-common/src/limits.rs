@@ -14,8 +14,11 @@ pub const ENDPOINTS_MAX: usize = 65536;
 /// Prefixes of pools. A range of addresses is at most 2 × 128 prefixes, so some dozens of pools fit.
 pub const POOL_PREFIXES_MAX: usize = 4096;
 
-/// Addresses × interfaces that ARP is answered on.
+/// Addresses × interfaces that ARP and neighbour solicitations are answered on.
 pub const ANSWERS_MAX: usize = 4096;
+
+/// Noted claims of other machines for such an address; the oldest makes way.
+pub const CLAIMS_MAX: usize = 1024;
 
 /// Interfaces with programs on them, by the low bits of their index: a power of two, large enough that two interfaces
 /// of one machine hardly ever meet.
@@ -40,6 +43,15 @@ pub const CHUNKS_MAX: usize = 65537usize.div_ceil(SLOTS_PER_CHUNK);
 /// VLAN tags that are parsed (IEEE 802.1ad: one outer, one inner).
 pub const VLAN_TAGS_MAX: usize = 2;
 
+/// IPv6 extension headers that are walked over. More than two are not seen outside of tests (RFC 7872).
+pub const EXTENSIONS_MAX: usize = 4;
+
+/// Their length in bytes, all together. One less than a power of two, so that it is a mask for the verifier.
+pub const EXTENSIONS_BYTES_MAX: usize = 63;
+
+/// Length of the options of a neighbour discovery message, in units of 8 bytes. Hosts send one or two of one unit each.
+pub const NDP_OPTIONS_UNITS_MAX: usize = 8;
+
 /// How long, in jiffies, a flow's reverse entry is believed before a forward packet writes it again.
 ///
 /// A jiffy is 1 to 10 ms, by the kernel's build: 1 to 10 s.
@@ -49,5 +61,5 @@ pub const REFRESH_JIFFIES: u64 = 1000;
 pub const IDLE_JIFFIES: u64 = 300_000;
 
 /// Bytes at the start of a packet that the tc programs need in linear memory:
-/// Ethernet, two VLAN tags, IPv4 with all options, TCP or an ICMP error's quotation.
-pub const HEADERS_BYTES_MAX: u32 = 14 + 8 + 60 + 60;
+/// Ethernet, two VLAN tags, IPv6 with extension headers (more than IPv4 with all options), TCP or a quotation.
+pub const HEADERS_BYTES_MAX: u32 = 14 + 8 + 40 + 64 + 60;

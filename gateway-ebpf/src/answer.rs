@@ -1,5 +1,7 @@
 //! Answers that are made out of the packet that asked, in its place. Knows no maps.
 
+pub(crate) mod ndp;
+
 use gateway_common::announce::MacBytes;
 use gateway_common::checksum::Sum;
 use gateway_common::counter::Counter;
@@ -112,7 +114,7 @@ pub(crate) fn reset(
         .add4(segment.acknowledgement)
         .add([segment.data_offset, segment.flags])
         .finish();
-    frame.truncate((ip.offset + IPV4_LEN + TCP_LEN) as u32)?;
+    frame.resize((ip.offset + IPV4_LEN + TCP_LEN) as u32)?;
     write(frame, ip.offset, header)?;
     write(frame, ip.offset + IPV4_LEN, segment)?;
     turn_around(frame)?;
@@ -131,7 +133,7 @@ pub(crate) fn unreachable(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<
     icmp[2] = check[0];
     icmp[3] = check[1];
     let header = ipv4(ip, ICMP, (ICMP_ROOM + QUOTED) as u16);
-    frame.truncate((ip.offset + QUOTED) as u32)?;
+    frame.resize((ip.offset + QUOTED) as u32)?;
     frame.make_room()?;
     // The room is behind the Ethernet header, and tags belong in front of it.
     let mut network = ETHERNET_LEN;

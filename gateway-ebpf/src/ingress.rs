@@ -6,10 +6,11 @@ use gateway_common::service::Service;
 
 use crate::counters::count_traffic;
 use crate::flow::{self, Signal};
+use crate::ipv6::Ipv6;
 use crate::packet::Frame;
 use crate::parse::{self, ICMP, Ipv4, Link, Payload, TCP, TcpFields, UDP};
 use crate::rewrite::{self, End};
-use crate::{answer, lookup, neighbour};
+use crate::{answer, lookup, ndp, neighbour};
 
 /// Decides about a packet that comes in, and changes it as decided.
 #[inline(always)]
@@ -18,7 +19,7 @@ pub(crate) fn steer(frame: &impl Frame) -> Result<Counter, Counter> {
     match link.payload {
         Payload::Arp => neighbour::arp(frame, &link),
         Payload::Ipv4 => ipv4(frame, &link),
-        Payload::Ipv6 => neighbour::solicitation(frame, &link),
+        Payload::Ipv6 => ipv6(frame, &link),
         Payload::Other => Err(Counter::NoVip),
     }
 }
@@ -39,6 +40,25 @@ fn ipv4(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
         UDP => udp(frame, link, &ip),
         ICMP => answer::echo(frame, link, &ip),
         _ => Err(Counter::OtherProtocol),
+    }
+}
+
+#[inline(always)]
+fn ipv6(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
+    let mut ip = Ipv6::read(frame, link.length).ok_or(Counter::TooShort)?;
+    let valid = ip.validate(frame);
+    if valid.is_ok()
+        && let Some(outcome) = ndp::message(frame, link, &ip)
+    {
+        return outcome;
+    }
+    // A solicitation may hide behind them, from the guard but not from the kernel.
+    if valid == Err(Counter::Extensions) && ndp::is_solicited_node(&ip.header.dst_addr) {
+        return Err(Counter::Extensions);
+    }
+    match valid {
+        Err(Counter::Truncated) => Err(Counter::TooShort),
+        Ok(()) | Err(_) => Err(Counter::NoVip),
     }
 }
 

@@ -84,7 +84,7 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn truncate(&self, bytes: u32) -> Result<(), Counter> {
+    fn resize(&self, bytes: u32) -> Result<(), Counter> {
         let delta = bytes as i32 - self.len() as i32;
         // SAFETY: the context is the one that the kernel gave to this run of the program.
         let failed = unsafe { bpf_xdp_adjust_tail(self.context.ctx, delta) };
@@ -188,7 +188,7 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
-    fn truncate(&self, bytes: u32) -> Result<(), Counter> {
+    fn resize(&self, bytes: u32) -> Result<(), Counter> {
         // SAFETY: the context is the one that the kernel gave to this run of the program.
         if unsafe { bpf_skb_change_tail(self.skb(), bytes, 0) } != 0 {
             return Err(Counter::RewriteFailed);

@@ -1,14 +1,16 @@
-//! From a packet's addresses to what they mean: VIP, service, table, endpoint. Writes nothing.
+//! From a packet's addresses to what they mean: VIP, service, table, endpoint. Writes no packet.
 
+use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::helpers::bpf_ktime_get_ns;
 use gateway_common::addr::Address;
-use gateway_common::announce::{MacBytes, Port};
+use gateway_common::announce::{Answer, AnswerKey, Claim, MacBytes, Port};
 use gateway_common::endpoint::{Endpoint, EndpointId, Place, REFUSED};
 use gateway_common::flow::FlowKey;
 use gateway_common::limits::SLOTS_PER_CHUNK;
 use gateway_common::service::{Service, ServiceKey};
 
-use crate::maps::{ENDPOINTS, POOLS, PORTS, SERVICES, TABLES, VIPS};
+use crate::maps::{ANSWERS, CLAIMS, ENDPOINTS, POOLS, PORTS, SERVICES, TABLES, VIPS};
 
 /// Whether an address is announced.
 #[inline(always)]
@@ -27,6 +29,27 @@ pub(crate) fn is_in_pool(address: Address) -> bool {
 pub(crate) fn mac_of(interface: u32) -> Option<MacBytes> {
     let port = PORTS.get(Port::slot(interface))?;
     (port.interface() == interface).then_some(port.mac())
+}
+
+/// The permission to answer for an address, whether it has expired or not.
+#[inline(always)]
+pub(crate) fn answer(address: Address, interface: u32) -> Option<Answer> {
+    let entry = ANSWERS.get_ptr(AnswerKey::new(address, interface))?;
+    // SAFETY: map memory stays valid while the program runs.
+    Some(unsafe { *entry })
+}
+
+/// Notes for user space that another machine claims an address. A lost note costs nothing: claims come again.
+#[inline(always)]
+pub(crate) fn note_claim(address: Address, interface: u32, mac: MacBytes) {
+    // SAFETY: takes nothing and reads a clock.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let claim = Claim::new(mac, now);
+    let _full = CLAIMS.insert(
+        AnswerKey::new(address, interface),
+        claim,
+        u64::from(BPF_ANY),
+    );
 }
 
 /// The frontend behind a VIP's port.

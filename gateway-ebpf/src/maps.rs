@@ -4,13 +4,13 @@ use aya_ebpf::bindings::BPF_F_INNER_MAP;
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, SockMap};
 use aya_ebpf::macros::btf_map;
 use gateway_common::addr::Address;
-use gateway_common::announce::{Answer, AnswerKey, Port};
+use gateway_common::announce::{Answer, AnswerKey, Claim, Port};
 use gateway_common::counter::Counter;
 use gateway_common::endpoint::Endpoint;
 use gateway_common::flow::{Flow, FlowKey, Reply};
 use gateway_common::limits::{
-    ANSWERS_MAX, CHUNKS_MAX, ENDPOINTS_MAX, FLOWS_MAX, OPENINGS_MAX, POOL_PREFIXES_MAX, PORTS_MAX,
-    SERVICES_MAX, SOCKETS_MAX, VIPS_MAX,
+    ANSWERS_MAX, CHUNKS_MAX, CLAIMS_MAX, ENDPOINTS_MAX, FLOWS_MAX, OPENINGS_MAX, POOL_PREFIXES_MAX,
+    PORTS_MAX, SERVICES_MAX, SOCKETS_MAX, VIPS_MAX,
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
 
@@ -25,6 +25,10 @@ pub(crate) static POOLS: LpmTrie<Address, u32, POOL_PREFIXES_MAX> = LpmTrie::new
 /// The addresses that may be answered for.
 #[btf_map]
 pub(crate) static ANSWERS: HashMap<AnswerKey, Answer, ANSWERS_MAX> = HashMap::new();
+
+/// The last claim of another machine for an address that may be, or might have been, answered for.
+#[btf_map]
+pub(crate) static CLAIMS: LruHashMap<AnswerKey, Claim, CLAIMS_MAX> = LruHashMap::new();
 
 /// The VIPs; the value has no meaning.
 #[btf_map]

@@ -2,14 +2,12 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use gateway_common::addr::Address;
-use gateway_common::announce::{Answer, AnswerKey};
+use gateway_common::announce::MacBytes;
 use gateway_common::counter::Counter;
 use network_types::arp::ArpHdr;
-use network_types::ip::Ipv6Hdr;
 
-use crate::maps::ANSWERS;
 use crate::packet::{Frame, read};
-use crate::parse::{ICMPV6, Link};
+use crate::parse::Link;
 use crate::{answer, lookup};
 
 const ETHERNET: [u8; 2] = [0, 1];
@@ -17,10 +15,15 @@ const IPV4: [u8; 2] = [0x08, 0x00];
 const REQUEST: [u8; 2] = [0, 1];
 const REPLY: [u8; 2] = [0, 2];
 
-const IPV6_LEN: usize = 40;
-const NEIGHBOUR_SOLICITATION: u8 = 135;
-/// Type, code, checksum and reserved bytes come before the target.
-const TARGET_OFFSET: usize = 8;
+/// What this node may say about an address on an interface.
+pub(crate) enum Permission {
+    /// That it is here, with this Ethernet address.
+    Given(MacBytes),
+    /// Nothing any more, or not yet.
+    Expired,
+    /// Nothing.
+    None,
+}
 
 /// ARP (RFC 826, RFC 5227).
 #[inline(always)]
@@ -34,35 +37,62 @@ pub(crate) fn arp(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
     if !is_ethernet_ipv4(&arp) {
         return Err(Counter::ArpMalformed);
     }
-    let claimed = sender == target || arp.oper == REPLY;
-    if claimed && permission(sender, frame.interface()).is_ok() {
-        return Err(Counter::ArpConflict);
+    let interface = frame.interface();
+    let claims = sender == target || arp.oper == REPLY;
+    if claims {
+        claim(sender, interface, arp.sha)?;
     }
     // A reply, or a question about another address: this node's own resolution needs both.
     if arp.oper == REPLY || !for_pool {
         return Err(Counter::NeighbourOther);
     }
-    if !link.is_group() && lookup::mac_of(frame.interface()) != Some(link.destination) {
+    if !link.is_group() && lookup::mac_of(interface) != Some(link.destination) {
         return Err(Counter::NotOurs);
     }
-    let answer = permission(target, frame.interface())?;
-    answer::arp(frame, link, &arp, answer.mac())
+    let is_probe = arp.spa == [0; 4];
+    match permission(target, interface) {
+        Permission::Given(mac) if is_probe && mac == arp.sha => Err(Counter::NeighbourEcho),
+        Permission::Given(mac) => answer::arp(frame, link, &arp, mac),
+        Permission::Expired => {
+            // Who probes for what this node probes for wants it as well (RFC 5227 §2.1.1).
+            if is_probe {
+                lookup::note_claim(target, interface, arp.sha);
+            }
+            Err(Counter::ArpExpired)
+        }
+        Permission::None => Err(Counter::ArpGuarded),
+    }
 }
 
-/// The permission to answer for an address, or why there is none.
+/// Another machine's word that an address is its own: a conflict while this node may answer for it.
 #[inline(always)]
-fn permission(address: Address, interface: u32) -> Result<Answer, Counter> {
-    let entry = ANSWERS
-        .get_ptr(AnswerKey::new(address, interface))
-        .ok_or(Counter::ArpGuarded)?;
-    // SAFETY: map memory stays valid while the program runs.
-    let entry = unsafe { *entry };
+fn claim(address: Address, interface: u32, claimant: MacBytes) -> Result<(), Counter> {
+    match permission(address, interface) {
+        Permission::Given(mac) if mac == claimant => Err(Counter::NeighbourEcho),
+        Permission::Given(_mac) => {
+            lookup::note_claim(address, interface, claimant);
+            Err(Counter::ArpConflict)
+        }
+        Permission::Expired => {
+            lookup::note_claim(address, interface, claimant);
+            Ok(())
+        }
+        Permission::None => Ok(()),
+    }
+}
+
+/// What this node may say about an address.
+#[inline(always)]
+pub(crate) fn permission(address: Address, interface: u32) -> Permission {
+    let Some(entry) = lookup::answer(address, interface) else {
+        return Permission::None;
+    };
     // SAFETY: takes nothing and reads a clock, the one that user space knows as CLOCK_MONOTONIC.
     let now = unsafe { bpf_ktime_get_ns() };
     if now >= entry.until_ns() {
-        return Err(Counter::ArpExpired);
+        return Permission::Expired;
     }
-    Ok(entry)
+    Permission::Given(entry.mac())
 }
 
 #[inline(always)]
@@ -75,24 +105,4 @@ fn is_ethernet_ipv4(arp: &ArpHdr) -> bool {
         && arp.plen == 4
         && (arp.oper == REQUEST || arp.oper == REPLY)
         && sender_is_station
-}
-
-/// IPv6: neighbour solicitations (RFC 4861) for an address of a pool end here, everything else passes.
-#[inline(always)]
-pub(crate) fn solicitation(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
-    let ip = read::<Ipv6Hdr>(frame, link.length).ok_or(Counter::TooShort)?;
-    if ip.next_hdr != ICMPV6 {
-        return Err(Counter::NoVip);
-    }
-    let message = link.length + IPV6_LEN;
-    let [kind, _code] = read::<[u8; 2]>(frame, message).ok_or(Counter::TooShort)?;
-    if kind != NEIGHBOUR_SOLICITATION {
-        return Err(Counter::NoVip);
-    }
-    let target = read::<[u8; 16]>(frame, message + TARGET_OFFSET).ok_or(Counter::TooShort)?;
-    if lookup::is_in_pool(Address::from_v6(target)) {
-        Err(Counter::NdpGuarded)
-    } else {
-        Err(Counter::NeighbourOther)
-    }
 }

@@ -46,8 +46,8 @@ pub(crate) trait Frame {
     /// Makes room of `ICMP_ROOM` bytes before the network header; what is in front of it moves or is to be written anew.
     fn make_room(&self) -> Result<(), Counter>;
 
-    /// Cuts the packet to a length.
-    fn truncate(&self, bytes: u32) -> Result<(), Counter>;
+    /// Cuts the packet to a length, or adds bytes to its end.
+    fn resize(&self, bytes: u32) -> Result<(), Counter>;
 }
 
 /// Reads a header; none: it does not fit.

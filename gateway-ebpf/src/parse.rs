@@ -43,6 +43,7 @@ pub(crate) enum Payload {
 #[derive(Clone, Copy)]
 pub(crate) struct Link {
     pub(crate) destination: MacBytes,
+    pub(crate) source: MacBytes,
     pub(crate) payload: Payload,
     /// Where the network header starts.
     pub(crate) length: usize,
@@ -108,6 +109,7 @@ impl TcpFields {
 #[inline(always)]
 pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
     let destination = read::<MacBytes>(frame, 0).ok_or(Counter::TooShort)?;
+    let source = read::<MacBytes>(frame, size_of::<MacBytes>()).ok_or(Counter::TooShort)?;
     let mut length = ETHERNET_LEN;
     let mut kind = read::<[u8; 2]>(frame, ETHERNET_LEN - 2).ok_or(Counter::TooShort)?;
     for _tag in 0..VLAN_TAGS_MAX {
@@ -126,6 +128,7 @@ pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
     };
     Ok(Link {
         destination,
+        source,
         payload,
         length,
     })

@@ -4,6 +4,7 @@
 //! takes orders, does what the announcer says is due, and reports.
 
 mod frames;
+mod groups;
 mod metrics;
 mod node;
 mod rights;

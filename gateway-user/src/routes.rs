@@ -4,7 +4,7 @@
 //! `src` makes connections from this very host work. The table holds nothing else, so one rule for all of it serves.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Context;
 use futures_util::TryStreamExt;
@@ -25,7 +25,7 @@ const LOOPBACK: u32 = 1;
 const EEXIST: i32 = 17;
 
 /// The destinations with the source address that the host itself uses towards them.
-pub(crate) type Wanted = BTreeMap<Ipv4Addr, Option<Ipv4Addr>>;
+pub(crate) type Wanted = BTreeMap<IpAddr, Option<IpAddr>>;
 
 /// The routes that a snapshot needs on a node with these interfaces.
 pub(crate) fn wanted(snapshot: &Snapshot, interfaces: &[Interface]) -> Wanted {
@@ -33,23 +33,25 @@ pub(crate) fn wanted(snapshot: &Snapshot, interfaces: &[Interface]) -> Wanted {
         ServiceTarget::Proxy => true,
         ServiceTarget::Endpoints { .. } => false,
     });
-    let vips = proxied.filter_map(|it| match it.vip {
-        std::net::IpAddr::V4(vip) => Some(vip),
-        // The datapath steers IPv4 only.
-        std::net::IpAddr::V6(_) => None,
-    });
-    vips.map(|vip| (vip, source(vip, interfaces))).collect()
+    proxied
+        .map(|it| (it.vip, source(it.vip, interfaces)))
+        .collect()
 }
 
 /// The node's address in the VIP's subnet, or any.
-fn source(vip: Ipv4Addr, interfaces: &[Interface]) -> Option<Ipv4Addr> {
+fn source(vip: IpAddr, interfaces: &[Interface]) -> Option<IpAddr> {
     let addresses = interfaces.iter().flat_map(|it| &it.addresses);
-    let mut own = addresses.filter_map(|net| match net {
-        IpNet::V4(net) => Some(net),
-        IpNet::V6(_) => None,
-    });
+    let mut own = addresses.filter(|net| net.addr().is_ipv4() == vip.is_ipv4() && !is_of_link(net));
     let in_subnet = own.clone().find(|net| net.contains(&vip));
-    in_subnet.or_else(|| own.next()).map(|net| net.addr())
+    in_subnet.or_else(|| own.next()).map(IpNet::addr)
+}
+
+/// Whether an address means something on one link only: nobody behind a router could answer to it.
+fn is_of_link(net: &IpNet) -> bool {
+    match net {
+        IpNet::V4(_) => false,
+        IpNet::V6(net) => net.addr().is_unicast_link_local(),
+    }
 }
 
 /// The routes of this network namespace.
@@ -80,10 +82,11 @@ impl Routes {
         if wanted.is_empty() && self.set.as_ref().is_some_and(BTreeMap::is_empty) {
             return Ok(());
         }
-        if !wanted.is_empty() {
-            self.add_rule()
-                .await
-                .context("cannot add the rule of the VIPs")?;
+        for version in [IpVersion::V4, IpVersion::V6] {
+            if wanted.keys().any(|vip| is_of(&version, *vip)) {
+                let added = self.add_rule(version).await;
+                added.context("cannot add the rule of the VIPs")?;
+            }
         }
         // All of them each time: the kernel drops a route when its source address goes away for a moment.
         for (vip, source) in &wanted {
@@ -113,28 +116,35 @@ impl Routes {
             self.handle.route().del(message).execute().await?;
             removed.push(format!("route {vip} table {TABLE}"));
         }
-        for rule in self.rules().await? {
-            self.handle.rule().del(rule).execute().await?;
-            removed.push(format!("rule lookup {TABLE}"));
+        for version in [IpVersion::V4, IpVersion::V6] {
+            for rule in self.rules(version).await? {
+                self.handle.rule().del(rule).execute().await?;
+                removed.push(format!("rule lookup {TABLE}"));
+            }
         }
         self.set = Some(Wanted::new());
         Ok(removed)
     }
 
-    async fn add_rule(&self) -> anyhow::Result<()> {
-        if !self.rules().await?.is_empty() {
+    async fn add_rule(&self, version: IpVersion) -> anyhow::Result<()> {
+        if !self.rules(version.clone()).await?.is_empty() {
             return Ok(());
         }
-        let rule = self.handle.rule().add().v4();
+        let rule = self.handle.rule().add();
         let rule = rule.table_id(TABLE).priority(RULE_PRIORITY);
-        match rule.action(RuleAction::ToTable).execute().await {
+        let rule = rule.action(RuleAction::ToTable);
+        let added = match version {
+            IpVersion::V4 => rule.v4().execute().await,
+            IpVersion::V6 => rule.v6().execute().await,
+        };
+        match added {
             Err(error) if !is_there_already(&error) => Err(error.into()),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    async fn rules(&self) -> anyhow::Result<Vec<RuleMessage>> {
-        let mut rules = self.handle.rule().get(IpVersion::V4).execute();
+    async fn rules(&self, version: IpVersion) -> anyhow::Result<Vec<RuleMessage>> {
+        let mut rules = self.handle.rule().get(version).execute();
         let mut ours = Vec::new();
         while let Some(rule) = rules.try_next().await? {
             if rule.attributes.contains(&RuleAttribute::Table(TABLE)) {
@@ -144,37 +154,66 @@ impl Routes {
         Ok(ours)
     }
 
-    async fn list(&self) -> anyhow::Result<Vec<(Ipv4Addr, RouteMessage)>> {
-        let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
-        let mut routes = self.handle.route().get(all).execute();
+    async fn list(&self) -> anyhow::Result<Vec<(IpAddr, RouteMessage)>> {
         let mut ours = Vec::new();
-        while let Some(route) = routes.try_next().await? {
-            let is_ours = route.attributes.contains(&RouteAttribute::Table(TABLE));
-            let mut destination = None;
-            for attribute in &route.attributes {
-                if let RouteAttribute::Destination(RouteAddress::Inet(vip)) = attribute {
-                    destination = Some(*vip);
+        for all in [
+            RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        ] {
+            let mut routes = self.handle.route().get(all).execute();
+            while let Some(route) = routes.try_next().await? {
+                let is_ours = route.attributes.contains(&RouteAttribute::Table(TABLE));
+                if let (true, Some(vip)) = (is_ours, destination(&route)) {
+                    ours.push((vip, route));
                 }
-            }
-            if let (true, Some(vip)) = (is_ours, destination) {
-                ours.push((vip, route));
             }
         }
         Ok(ours)
     }
 }
 
-fn local(vip: Ipv4Addr, source: Option<Ipv4Addr>) -> RouteMessage {
-    let route = RouteMessageBuilder::<Ipv4Addr>::new()
-        .destination_prefix(vip, 32)
-        .output_interface(LOOPBACK)
-        .table_id(TABLE)
-        .kind(RouteType::Local)
-        .scope(RouteScope::Host);
-    match source {
-        Some(source) => route.pref_source(source).build(),
-        None => route.build(),
+fn destination(route: &RouteMessage) -> Option<IpAddr> {
+    let mut destination = None;
+    for attribute in &route.attributes {
+        if let RouteAttribute::Destination(RouteAddress::Inet(vip)) = attribute {
+            destination = Some(IpAddr::V4(*vip));
+        } else if let RouteAttribute::Destination(RouteAddress::Inet6(vip)) = attribute {
+            destination = Some(IpAddr::V6(*vip));
+        }
     }
+    destination
+}
+
+fn is_of(version: &IpVersion, address: IpAddr) -> bool {
+    match version {
+        IpVersion::V4 => address.is_ipv4(),
+        IpVersion::V6 => address.is_ipv6(),
+    }
+}
+
+fn local(vip: IpAddr, source: Option<IpAddr>) -> RouteMessage {
+    let mut route = match (vip, source) {
+        (IpAddr::V4(vip), Some(IpAddr::V4(source))) => RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(vip, 32)
+            .pref_source(source)
+            .build(),
+        (IpAddr::V4(vip), Some(IpAddr::V6(_)) | None) => RouteMessageBuilder::<Ipv4Addr>::new()
+            .destination_prefix(vip, 32)
+            .build(),
+        (IpAddr::V6(vip), Some(IpAddr::V6(source))) => RouteMessageBuilder::<Ipv6Addr>::new()
+            .destination_prefix(vip, 128)
+            .pref_source(source)
+            .build(),
+        (IpAddr::V6(vip), Some(IpAddr::V4(_)) | None) => RouteMessageBuilder::<Ipv6Addr>::new()
+            .destination_prefix(vip, 128)
+            .build(),
+    };
+    route.header.kind = RouteType::Local;
+    route.header.scope = RouteScope::Host;
+    route.header.table = 0;
+    route.attributes.push(RouteAttribute::Table(TABLE));
+    route.attributes.push(RouteAttribute::Oif(LOOPBACK));
+    route
 }
 
 fn is_there_already(error: &Error) -> bool {
@@ -197,10 +236,31 @@ mod tests {
             ..Snapshot::default()
         };
         let interfaces = [interface("198.51.100.1/24"), interface("192.0.2.7/24")];
-        let expected = Some(Ipv4Addr::new(192, 0, 2, 7));
+        let expected = Some(IpAddr::from([192, 0, 2, 7]));
         assert_eq!(
             wanted(&snapshot, &interfaces),
-            Wanted::from([(Ipv4Addr::new(192, 0, 2, 200), expected)])
+            Wanted::from([(IpAddr::from([192, 0, 2, 200]), expected)])
+        );
+    }
+
+    #[test]
+    fn an_ipv6_vip_gets_a_route_from_an_address_that_others_can_answer_to() {
+        let vip: IpAddr = "fd00:2::200".parse().expect("an address");
+        let mut frontend = service([192, 0, 2, 200], ServiceTarget::Proxy);
+        frontend.vip = vip;
+        let snapshot = Snapshot {
+            services: vec![frontend],
+            ..Snapshot::default()
+        };
+        let interfaces = [
+            interface("192.0.2.7/24"),
+            interface("fe80::1/64"),
+            interface("fd00:3::7/64"),
+        ];
+        let expected = Some("fd00:3::7".parse().expect("an address"));
+        assert_eq!(
+            wanted(&snapshot, &interfaces),
+            Wanted::from([(vip, expected)])
         );
     }
 

@@ -1,4 +1,4 @@
-//! Gate 1: answered, guarded, left alone. RFC 826, RFC 5227; neighbour solicitations of RFC 4861.
+//! Gate 1 for IPv4: answered, guarded, left alone. RFC 826, RFC 5227.
 
 use std::net::Ipv4Addr;
 
@@ -64,6 +64,12 @@ pub(crate) fn owned() -> Vec<Case> {
             eth(CLIENT, OTHER).arp_request((CLIENT, C), VIP),
         )
         .stays(Counter::NotOurs),
+    ]
+}
+
+/// Claims to an address that this node owns.
+pub(crate) fn claimed() -> Vec<Case> {
+    vec![
         case(
             "a foreign announcement is a conflict",
             eth(OTHER, BROADCAST).arp_request((OTHER, VIP), VIP),
@@ -74,6 +80,21 @@ pub(crate) fn owned() -> Vec<Case> {
             eth(OTHER, BROADCAST).arp_reply((OTHER, VIP), (BROADCAST, VIP)),
         )
         .stays(Counter::ArpConflict),
+        case(
+            "this node's own announcement, flooded back, is no conflict",
+            eth(ANNOUNCED, BROADCAST).arp_request((ANNOUNCED, VIP), VIP),
+        )
+        .stays(Counter::NeighbourEcho),
+        case(
+            "nor is its own reply",
+            eth(ANNOUNCED, BROADCAST).arp_reply((ANNOUNCED, VIP), (BROADCAST, VIP)),
+        )
+        .stays(Counter::NeighbourEcho),
+        case(
+            "nor is its own probe",
+            eth(ANNOUNCED, BROADCAST).arp_request((ANNOUNCED, NOBODY), VIP),
+        )
+        .stays(Counter::NeighbourEcho),
         case(
             "a foreign reply to this node is a conflict",
             eth(OTHER, NODE).arp_reply((OTHER, VIP), (NODE, HOST)),
@@ -94,6 +115,11 @@ pub(crate) fn guarded() -> Vec<Case> {
         case(
             "an expired permission is none",
             ask().arp_request((CLIENT, C), EXPIRED),
+        )
+        .stays(Counter::ArpExpired),
+        case(
+            "the announcement of a later owner is no conflict",
+            eth(OTHER, BROADCAST).arp_request((OTHER, EXPIRED), EXPIRED),
         )
         .stays(Counter::ArpExpired),
         case(
@@ -139,7 +165,7 @@ pub(crate) fn guarded() -> Vec<Case> {
     ]
 }
 
-/// ARP that is none, and neighbour solicitations.
+/// ARP that is none.
 pub(crate) fn malformed() -> Vec<Case> {
     let ask = || eth(CLIENT, BROADCAST);
     let valid = || ask().arp_request((CLIENT, C), VIP);
@@ -160,23 +186,5 @@ pub(crate) fn malformed() -> Vec<Case> {
         )
         .stays(Counter::NeighbourOther),
         case("ARP that is cut off", cut(valid(), 14 + 27)).stays(Counter::TooShort),
-        case(
-            "a solicitation for a pool address is guarded",
-            eth(CLIENT, NODE).solicitation("fd00:2::5".parse().expect("address")),
-        )
-        .stays(Counter::NdpGuarded),
-        case(
-            "any other solicitation passes",
-            eth(CLIENT, NODE).solicitation("fd00:3::5".parse().expect("address")),
-        )
-        .stays(Counter::NeighbourOther),
-        case(
-            "a solicitation that is cut off",
-            cut(
-                eth(CLIENT, NODE).solicitation("fd00:2::5".parse().expect("address")),
-                14 + 40 + 20,
-            ),
-        )
-        .stays(Counter::TooShort),
     ]
 }

@@ -1,7 +1,7 @@
 //! What packet cases run on: a datapath of their own with one configuration, and the check of verdict, bytes and
 //! counter.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -35,6 +35,17 @@ pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 5);
 /// The one endpoint of VIP:80/TCP (port 8080) and VIP:53/UDP (port 5353).
 pub(crate) const POD: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 4);
 
+/// The client's address.
+pub(crate) const C6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 7);
+/// An announced VIP that this node answers for.
+pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc8);
+/// An announced VIP whose permission to answer has expired.
+pub(crate) const EXPIRED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc9);
+/// An address of the pool that nobody uses.
+pub(crate) const FREE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xd2);
+/// An address outside of the pool.
+pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 5);
+
 /// Loopback: where trial runs come in.
 const LOOPBACK: u32 = 1;
 
@@ -63,9 +74,16 @@ impl Bench {
                 addresses: Vec::new(),
             })
             .expect("the port is known");
-        for (address, until) in [(VIP, Duration::MAX), (EXPIRED, Duration::from_nanos(1))] {
+        let (never, past) = (Duration::MAX, Duration::from_nanos(1));
+        let answers: [(IpAddr, Duration); 4] = [
+            (VIP.into(), never),
+            (EXPIRED.into(), past),
+            (VIP6.into(), never),
+            (EXPIRED6.into(), past),
+        ];
+        for (address, until) in answers {
             datapath
-                .answer(address.into(), LOOPBACK, Mac(ANNOUNCED), until)
+                .answer(address, LOOPBACK, Mac(ANNOUNCED), until)
                 .expect("an answer");
         }
         let mut bench = Self {

@@ -2,7 +2,11 @@
 //!
 //! Knows nothing of the programs' own arithmetic: an error there must not be repeated here.
 
-use std::net::Ipv4Addr;
+mod ipv6;
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+pub use ipv6::{Ipv6, Neighbour};
 
 use crate::netlink::Mac;
 
@@ -79,15 +83,6 @@ impl Ethernet {
         self.raw(TYPE_ARP, &arp)
     }
 
-    /// A neighbour solicitation for an IPv6 address.
-    pub fn solicitation(&self, target: std::net::Ipv6Addr) -> Vec<u8> {
-        let mut packet = vec![0x60, 0, 0, 0, 0, 24, 58, 255];
-        packet.extend([0; 32]);
-        packet.extend([135, 0, 0, 0, 0, 0, 0, 0]);
-        packet.extend(target.octets());
-        self.raw(TYPE_IPV6, &packet)
-    }
-
     /// Goes on with an IPv4 header.
     pub fn ipv4(self, source: impl Into<Ipv4Addr>, destination: impl Into<Ipv4Addr>) -> Ipv4 {
         Ipv4 {
@@ -99,6 +94,11 @@ impl Ethernet {
             fragment: 0x4000,
             options: Vec::new(),
         }
+    }
+
+    /// Goes on with an IPv6 header.
+    pub fn ipv6(self, source: impl Into<Ipv6Addr>, destination: impl Into<Ipv6Addr>) -> Ipv6 {
+        Ipv6::new(self, source.into(), destination.into())
     }
 }
 
@@ -163,12 +163,7 @@ impl Ipv4 {
 
     /// A UDP datagram.
     pub fn udp(&self, source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
-        let mut datagram = Vec::new();
-        datagram.extend(source.to_be_bytes());
-        datagram.extend(destination.to_be_bytes());
-        datagram.extend(length(8 + payload.len()));
-        datagram.extend([0, 0]);
-        datagram.extend(payload);
+        let mut datagram = udp_header(source, destination, payload);
         let check = match self.transport_check(17, &datagram) {
             [0, 0] => [0xff, 0xff],
             check => check,
@@ -187,14 +182,7 @@ impl Ipv4 {
 
     /// Goes on with a TCP segment.
     pub fn tcp(self, source: u16, destination: u16, flags: u8) -> Tcp {
-        Tcp {
-            ip: self,
-            ports: (source, destination),
-            sequence: 0,
-            acknowledgement: 0,
-            flags,
-            window: 0,
-        }
+        Tcp::new(Network::V4(self), (source, destination), flags)
     }
 
     /// An ICMP message: type, code, and what follows the checksum.
@@ -216,10 +204,17 @@ impl Ipv4 {
     }
 }
 
+/// What is below a TCP segment.
+#[derive(Clone, Debug)]
+enum Network {
+    V4(Ipv4),
+    V6(Ipv6),
+}
+
 /// A TCP segment under construction.
 #[derive(Clone, Debug)]
 pub struct Tcp {
-    ip: Ipv4,
+    ip: Network,
     ports: (u16, u16),
     sequence: u32,
     acknowledgement: u32,
@@ -228,6 +223,17 @@ pub struct Tcp {
 }
 
 impl Tcp {
+    fn new(ip: Network, ports: (u16, u16), flags: u8) -> Self {
+        Self {
+            ip,
+            ports,
+            sequence: 0,
+            acknowledgement: 0,
+            flags,
+            window: 0,
+        }
+    }
+
     /// Sets the sequence and acknowledgement numbers.
     #[must_use]
     pub fn numbers(mut self, sequence: u32, acknowledgement: u32) -> Self {
@@ -254,9 +260,15 @@ impl Tcp {
         segment.extend(self.window.to_be_bytes());
         segment.extend([0; 4]);
         segment.extend(payload);
-        let check = self.ip.transport_check(6, &segment);
+        let check = match &self.ip {
+            Network::V4(ip) => ip.transport_check(6, &segment),
+            Network::V6(ip) => ip.transport_check(6, &segment),
+        };
         segment.splice(16..18, check);
-        self.ip.raw(6, &segment)
+        match &self.ip {
+            Network::V4(ip) => ip.raw(6, &segment),
+            Network::V6(ip) => ip.raw(6, &segment),
+        }
     }
 
     /// The frame without payload.
@@ -277,6 +289,17 @@ pub fn patched(mut frame: Vec<u8>, offset: usize, bytes: &[u8]) -> Vec<u8> {
 pub fn cut(mut frame: Vec<u8>, length: usize) -> Vec<u8> {
     frame.truncate(length);
     frame
+}
+
+/// A UDP header without checksum, and its payload.
+fn udp_header(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(source.to_be_bytes());
+    datagram.extend(destination.to_be_bytes());
+    datagram.extend(length(8 + payload.len()));
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    datagram
 }
 
 /// RFC 1071, word by word.

@@ -7,6 +7,8 @@
 mod arp;
 #[path = "../cases/bench.rs"]
 mod bench;
+#[path = "../cases/ndp.rs"]
+mod ndp;
 #[path = "../cases/refuse.rs"]
 mod refuse;
 #[path = "../cases/steer.rs"]
@@ -24,6 +26,14 @@ fn arp_for_an_owned_address_is_answered_once_per_question() {
 }
 
 #[test]
+fn another_machines_claim_to_an_owned_address_is_a_conflict() {
+    check_both_ways_in(
+        "another_machines_claim_to_an_owned_address_is_a_conflict",
+        &arp::claimed(),
+    );
+}
+
+#[test]
 fn arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does() {
     check_both_ways_in(
         "arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does",
@@ -34,6 +44,33 @@ fn arp_for_a_pool_never_reaches_the_kernel_and_other_arp_always_does() {
 #[test]
 fn malformed_arp_about_a_pool_ends_here() {
     check_both_ways_in("malformed_arp_about_a_pool_ends_here", &arp::malformed());
+}
+
+#[test]
+fn a_solicitation_for_an_owned_address_is_answered_once_per_question() {
+    check_both_ways_in(
+        "a_solicitation_for_an_owned_address_is_answered_once_per_question",
+        &ndp::owned(),
+    );
+}
+
+#[test]
+fn a_solicitation_for_a_pool_never_reaches_the_kernel_and_others_always_do() {
+    check_both_ways_in(
+        "a_solicitation_for_a_pool_never_reaches_the_kernel_and_others_always_do",
+        &[ndp::guarded(), ndp::passed()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn malformed_neighbour_discovery_about_a_pool_ends_here() {
+    check_both_ways_in(
+        "malformed_neighbour_discovery_about_a_pool_ends_here",
+        &ndp::malformed(),
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use gateway_ir::{Interface, Mac};
 use crate::arp;
 use crate::command::Command;
 use crate::lease::Lease;
+use crate::ndp;
 use crate::refresh::Schedule;
 
 /// An address that this node holds.
@@ -153,12 +154,14 @@ impl Claim {
 }
 
 fn tell(address: IpAddr, interface: u32, mac: Mac, out: &mut VecDeque<Command>) {
-    // An IPv6 address is never claimed: `Reason::Ipv6`.
-    let IpAddr::V4(address) = address else { return };
-    for frame in [
-        arp::gratuitous_request(address, mac),
-        arp::gratuitous_reply(address, mac),
-    ] {
+    let frames = match address {
+        IpAddr::V4(address) => vec![
+            arp::gratuitous_request(address, mac),
+            arp::gratuitous_reply(address, mac),
+        ],
+        IpAddr::V6(address) => vec![ndp::unsolicited_advertisement(address, mac)],
+    };
+    for frame in frames {
         out.push_back(Command::Send { interface, frame });
     }
 }

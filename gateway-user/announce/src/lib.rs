@@ -11,6 +11,7 @@ pub mod arp;
 mod claim;
 mod command;
 mod lease;
+pub mod ndp;
 mod ownership;
 mod refresh;
 

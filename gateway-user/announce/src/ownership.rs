@@ -35,8 +35,6 @@ pub enum Reason {
     UnknownPool,
     /// No interface of the pool is up, or none has a subnet that holds the address.
     NoInterface,
-    /// Neighbour solicitations are not answered, only guarded.
-    Ipv6,
 }
 
 impl fmt::Display for Reason {
@@ -49,7 +47,6 @@ impl fmt::Display for Reason {
             Self::NoInterface => {
                 "no interface that is up belongs to its pool: name one in the pool's interfaces, or give one an address in the VIP's subnet"
             }
-            Self::Ipv6 => "neighbour discovery is not answered for IPv6 addresses",
         })
     }
 }

@@ -44,13 +44,14 @@ pub enum ServiceTarget {
     Proxy,
 }
 
-/// An endpoint with its share of new flows.
+/// An endpoint that exists, with its share of new flows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct WeightedEndpoint {
     /// Address and port.
     pub address: SocketAddr,
     /// The node where it runs; none: treated as on every node.
     pub node: Option<NodeName>,
-    /// Share in proportion to the sum over the service; never 0.
+    /// Share in proportion to the sum over the service. 0: it gets no new flow and keeps those that it has, because its
+    /// backend has the weight 0 or it is about to end. An endpoint that is not listed loses its flows.
     pub weight: u32,
 }

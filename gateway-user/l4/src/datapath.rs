@@ -29,6 +29,19 @@ pub struct Settings {
     pub node: NodeName,
 }
 
+/// An address that another machine says it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignClaim {
+    /// The address.
+    pub address: IpAddr,
+    /// Index of the interface where it was heard.
+    pub interface: u32,
+    /// The Ethernet address that it named.
+    pub mac: Mac,
+    /// When it was heard, on `CLOCK_MONOTONIC`.
+    pub seen: Duration,
+}
+
 /// The programs, links and maps of one node.
 ///
 /// Dropping it changes nothing in the kernel: pinned programs go on forwarding.
@@ -177,10 +190,12 @@ impl Datapath {
         self.links.attach_socket(&mut self.programs)
     }
 
-    /// Answers ARP for an address on an interface until a time of `CLOCK_MONOTONIC`.
+    /// Answers ARP or neighbour solicitations for an address on an interface until a time of `CLOCK_MONOTONIC`.
+    ///
+    /// A time that is past answers nothing, but other machines' claims to the address are noted from then on.
     ///
     /// # Errors
-    /// When the address is of IPv6, which is not answered yet, or the kernel refuses.
+    /// When the kernel refuses.
     pub fn answer(
         &mut self,
         address: IpAddr,
@@ -189,9 +204,6 @@ impl Datapath {
         until: Duration,
     ) -> Result<(), ApplyError> {
         self.programs.read_log();
-        if address.is_ipv6() {
-            return Err(ApplyError::Family { address });
-        }
         let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         let Mac(mac) = mac;
         let key = AnswerKey::new(address.into(), interface);
@@ -205,6 +217,21 @@ impl Datapath {
     pub fn silence(&mut self, address: IpAddr, interface: u32) -> Result<(), ApplyError> {
         self.maps
             .silence(&AnswerKey::new(address.into(), interface))
+    }
+
+    /// The last claim of another machine to each address that was given to [`Self::answer`].
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn claims(&self) -> Result<Vec<ForeignClaim>, ApplyError> {
+        let claims = self.maps.claims()?.into_iter();
+        let claims = claims.map(|(key, claim)| ForeignClaim {
+            address: key.address().into(),
+            interface: key.interface(),
+            mac: Mac(claim.mac()),
+            seen: Duration::from_nanos(claim.seen_ns()),
+        });
+        Ok(claims.collect())
     }
 
     /// Reads the counters.

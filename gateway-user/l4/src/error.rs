@@ -1,7 +1,6 @@
 //! What can go wrong at the border to the kernel, each with what to do about it.
 
 use std::io;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -145,12 +144,6 @@ pub enum ApplyError {
     /// A packet could not be tried.
     #[error("cannot run the program on this packet")]
     Trial(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// An address that this release does not answer for.
-    #[error("{address} is no IPv4 address")]
-    Family {
-        /// The address.
-        address: IpAddr,
-    },
 }
 
 /// Why something could not be removed.

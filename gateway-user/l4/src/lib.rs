@@ -14,7 +14,7 @@ mod root;
 pub mod stats;
 
 pub use bpf::{Program, Trial};
-pub use datapath::{Datapath, Settings, uninstall};
+pub use datapath::{Datapath, ForeignClaim, Settings, uninstall};
 pub use error::{ApplyError, AttachError, OpenError, RemoveError};
 pub use gateway_common::counter::{Counter, Verdict};
 pub use hook::Hook;

@@ -227,6 +227,8 @@ fn members(
     }
     let known = weights
         .into_iter()
+        // An endpoint without a share is in the endpoint table, for its flows, and in no slot.
+        .filter(|(_address, weight)| *weight > 0)
         .filter_map(|(address, weight)| Some((*ids.get(&address)?, weight)));
     let nothing = (refused > 0).then_some((REFUSED, refused));
     known.chain(nothing).collect()

@@ -1,6 +1,7 @@
 //! The datapath and the announcer of this node, and what holds them together. No thread, no channel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 use tracing::{debug, info, warn};
 
 use super::frames::Frames;
+use super::groups::Groups;
 use super::{Leave, Settings};
 use crate::board::{Board, Owner};
 use crate::links;
@@ -28,6 +30,7 @@ pub(super) struct Node {
     datapath: Datapath,
     announcer: Announcer,
     frames: Frames,
+    groups: Groups,
     present: Vec<Interface>,
     attached: BTreeMap<u32, Attached>,
     published: Option<Arc<Published>>,
@@ -61,6 +64,7 @@ impl Node {
             datapath,
             announcer: Announcer::new(announcer),
             frames,
+            groups: Groups::open(),
             present: Vec::new(),
             attached: BTreeMap::new(),
             published: None,
@@ -234,6 +238,7 @@ impl Node {
                     mac,
                     until,
                 } => {
+                    self.listen(address, interface);
                     if let Err(error) = self.datapath.answer(address, interface, mac, until) {
                         warn!(%address, error = chain(&error), "address not answered");
                     }
@@ -242,6 +247,9 @@ impl Node {
                     if let Err(error) = self.datapath.silence(address, interface) {
                         // The kernel falls silent by itself when the lease is over.
                         warn!(%address, error = chain(&error), "address not silenced");
+                    }
+                    if let IpAddr::V6(address) = address {
+                        self.groups.leave(interface, address);
                     }
                 }
                 Command::Send { interface, frame } => {
@@ -252,6 +260,15 @@ impl Node {
             }
         }
         self.show_owners();
+    }
+
+    /// Makes sure that questions about an IPv6 address come in on an interface.
+    fn listen(&mut self, address: IpAddr, interface: u32) {
+        if let IpAddr::V6(address) = address
+            && let Err(error) = self.groups.join(interface, address)
+        {
+            warn!(%address, interface, %error, "solicitations may not come in: is IPv6 on there?");
+        }
     }
 
     fn show_owners(&mut self) {

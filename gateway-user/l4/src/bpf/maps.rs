@@ -10,12 +10,12 @@ use aya::maps::{
     SockMap,
 };
 use gateway_common::addr::Address;
-use gateway_common::announce::{Answer, AnswerKey, Port};
+use gateway_common::announce::{Answer, AnswerKey, Claim, Port};
 use gateway_common::counter::Counter;
 use gateway_common::endpoint::{Endpoint, EndpointId, Place};
 use gateway_common::flow::{Flow, FlowKey, Reply};
 use gateway_common::limits::{
-    ANSWERS_MAX, ENDPOINTS_MAX, FLOWS_MAX, OPENINGS_MAX, POOL_PREFIXES_MAX, PORTS_MAX,
+    ANSWERS_MAX, CLAIMS_MAX, ENDPOINTS_MAX, FLOWS_MAX, OPENINGS_MAX, POOL_PREFIXES_MAX, PORTS_MAX,
     SERVICES_MAX, SLOTS_PER_CHUNK, SOCKETS_MAX, VIPS_MAX,
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
@@ -49,6 +49,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape::<u32, Port>("PORTS", PORTS_MAX),
     shape::<Key<Address>, u32>("POOLS", POOL_PREFIXES_MAX),
     shape::<AnswerKey, Answer>("ANSWERS", ANSWERS_MAX),
+    shape::<AnswerKey, Claim>("CLAIMS", CLAIMS_MAX),
     shape::<Address, u32>("VIPS", VIPS_MAX),
     shape::<ServiceKey, Service>("SERVICES", SERVICES_MAX),
     shape::<u32, Endpoint>("ENDPOINTS", ENDPOINTS_MAX),
@@ -85,6 +86,7 @@ pub(crate) struct KernelMaps {
     ports: Array<MapData, Port>,
     pools: LpmTrie<MapData, Address, u32>,
     answers: HashMap<MapData, AnswerKey, Answer>,
+    claims: HashMap<MapData, AnswerKey, Claim>,
     vips: HashMap<MapData, Address, u32>,
     services: HashMap<MapData, ServiceKey, Service>,
     endpoints: Array<MapData, Endpoint>,
@@ -113,6 +115,7 @@ impl KernelMaps {
             ports: map("PORTS")?.try_into()?,
             pools: map("POOLS")?.try_into()?,
             answers: map("ANSWERS")?.try_into()?,
+            claims: map("CLAIMS")?.try_into()?,
             vips: map("VIPS")?.try_into()?,
             services: map("SERVICES")?.try_into()?,
             endpoints: map("ENDPOINTS")?.try_into()?,
@@ -184,6 +187,12 @@ impl KernelMaps {
 
     pub(crate) fn silence(&mut self, key: &AnswerKey) -> Result<(), ApplyError> {
         absent_is_fine(self.answers.remove(key)).map_err(error("ANSWERS"))
+    }
+
+    /// What other machines have claimed.
+    pub(crate) fn claims(&self) -> Result<Vec<(AnswerKey, Claim)>, ApplyError> {
+        let claims: Result<_, MapError> = self.claims.iter().collect();
+        claims.map_err(error("CLAIMS"))
     }
 
     /// Puts sockets into the slots, then says how many there are: a slot without a socket is never chosen.

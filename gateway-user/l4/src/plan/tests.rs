@@ -81,6 +81,26 @@ fn an_endpoint_of_another_family_than_the_vip_gets_no_slot() {
 }
 
 #[test]
+fn an_endpoint_of_weight_0_keeps_its_entry_and_gets_no_slot() {
+    let first = planned(&[(80, &["10.0.0.1:80", "10.0.0.2:80"])], &State::default());
+    let mut draining = snapshot(&[(80, &["10.0.0.1:80", "10.0.0.2:80"])]);
+    if let ServiceTarget::Endpoints { endpoints, .. } = &mut draining.services[0].target {
+        endpoints[0].weight = 0;
+    }
+
+    let state = plan(&draining, &node(), &first).expect("it fits");
+
+    let id = id_of(&first, "10.0.0.1:80");
+    assert_eq!(state.endpoints[&id], first.endpoints[&id]);
+    let owners = owners(&state, 80);
+    assert!(
+        owners
+            .iter()
+            .all(|owner| *owner == Some("10.0.0.2:80".parse().expect("address")))
+    );
+}
+
+#[test]
 fn a_service_without_endpoints_refuses_every_flow() {
     let state = planned(&[(80, &[])], &State::default());
 
