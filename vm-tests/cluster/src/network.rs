@@ -37,7 +37,7 @@ impl Network {
             server: lan.host("server", SERVER.parse()?)?,
             client: lan.host("client", CLIENT.parse()?)?,
             nodes: Vec::new(),
-            lan: lan,
+            lan,
         };
         for number in 1..=nodes {
             let address = Ipv4Addr::new(192, 168, 77, 10 + number);
