@@ -5,12 +5,13 @@
 
 mod environment;
 mod life;
+mod logs;
 mod sandbox;
 mod status;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ use tokio::sync::watch as state;
 
 use crate::tell_error;
 use life::Wish;
+
+pub(crate) use logs::PORT;
 
 /// Which program each image is, by the image's name without its tag.
 pub(crate) type Images = BTreeMap<String, PathBuf>;
@@ -76,8 +79,19 @@ impl Kubelet {
         }
     }
 
-    /// Runs the node's pods as long as it is polled.
-    pub(crate) async fn run(mut self) {
+    /// Serves the node's pods, and the API server's questions about them, as long as it is polled.
+    pub(crate) async fn run(self) {
+        let address = SocketAddr::from((self.context.host.address, PORT));
+        let logs = logs::serve(address, self.context.settings.logs.clone());
+        let logs = async {
+            if let Err(error) = logs.await {
+                tell_error(&error.context("kubelet API"));
+            }
+        };
+        tokio::join!(logs, self.run_pods());
+    }
+
+    async fn run_pods(mut self) {
         let pods: Api<Pod> = Api::all(self.context.client.clone());
         let node = self.context.host.namespace.name();
         let own = watcher::Config::default().fields(&format!("spec.nodeName={node}"));

@@ -12,7 +12,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-use crate::kubelet::{Kubelet, Settings};
+use crate::kubelet::{self, Kubelet, Settings};
 use crate::{clock, control_plane, tell_error};
 
 /// The controllers take a node for dead 50 s after its last heartbeat.
@@ -75,6 +75,7 @@ async fn register(client: &Client, name: &str, address: &str) -> anyhow::Result<
     nodes.patch(name, &apply, &Patch::Apply(&node)).await?;
     let room = json!({ "cpu": "64", "memory": "64Gi", "pods": "250" });
     let status = json!({ "status": {
+        "daemonEndpoints": { "kubeletEndpoint": { "Port": kubelet::PORT } },
         "capacity": room, "allocatable": room,
         "addresses": [
             { "type": "InternalIP", "address": address },

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use super::environment::Place;
+use super::logs;
 use super::sandbox::{self, Network, Plan};
 use super::status::{self, Addresses, View};
 use super::volumes::{self, Content};
@@ -245,8 +246,8 @@ impl Life {
 
     fn log(&self, container: &Container) -> PathBuf {
         let namespace = self.pod.namespace().unwrap_or_default();
-        let name = format!("{namespace}_{}_{}.log", self.pod.name_any(), container.name);
-        self.context.settings.logs.join(name)
+        let folder = &self.context.settings.logs;
+        logs::path(folder, &namespace, &self.pod.name_any(), &container.name)
     }
 }
 

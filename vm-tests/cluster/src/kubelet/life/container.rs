@@ -25,6 +25,7 @@ use tokio::time::{sleep, timeout};
 use super::Wish;
 use crate::clock;
 use crate::kubelet::environment::{Place, environment, expand};
+use crate::kubelet::logs;
 use crate::kubelet::status::{State, View};
 
 /// Distance of two looks at a container that is not ready.
@@ -144,14 +145,17 @@ impl Ready {
             .append(true)
             .open(&self.job.log)
             .with_context(|| format!("cannot write {}", self.job.log.display()))?;
+        // One pipe for both streams keeps their lines in order.
+        let (lines, writer) = std::io::pipe()?;
         let mut command = Command::new(&self.job.program);
         command
             .args(&self.arguments)
             .env_clear()
             .envs(&self.variables)
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        logs::record(lines, log);
         if let Some(folder) = &self.job.container.working_dir {
             command.current_dir(folder);
         }
