@@ -10,7 +10,7 @@ mod versions;
 use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 
+use crate::build;
 use crate::run;
 use crate::setup;
 use crate::workspace::Workspace;
@@ -26,6 +27,8 @@ use versions::Versions;
 
 /// How long the cluster may take to end: pods have their time to stop.
 const END_MAX: Duration = Duration::from_secs(60);
+/// Sanmon's own image: the debug build of this checkout.
+const SANMON_IMAGE: &str = "ghcr.io/sanmon/sanmon";
 /// The image of the conformance suite's backends.
 const ECHO_IMAGE: &str = "registry.k8s.io/gateway-api/conformance/echo-basic";
 /// The line that `testbed` prints when all of it is up.
@@ -58,6 +61,11 @@ pub(crate) fn run(workspace: &Workspace, action: Action) -> anyhow::Result<()> {
     }
 }
 
+/// The argument that makes a program an image.
+fn image(name: &str, program: &Path) -> String {
+    format!("--image={name}={}", program.display())
+}
+
 /// The cluster of this checkout.
 struct Cluster {
     /// Its keys, logs and data.
@@ -81,11 +89,16 @@ impl Cluster {
             return self.show();
         }
         let programs = Programs::build(workspace, &Versions::read(workspace)?)?;
+        build::object(workspace)?;
+        println!("building sanmon and the cluster");
         run::visibly(run::cargo(workspace).args([
             "build",
             "--locked",
             "--package",
             "gateway-testbed",
+            "--package",
+            "gateway-user",
+            "--bins",
         ]))?;
         // What a former cluster has left; the lock says that nobody uses it.
         if self.folder.exists() {
@@ -112,10 +125,8 @@ impl Cluster {
             .arg("--kubernetes")
             .arg(&programs.kubernetes)
             .args(["--nodes", &nodes.to_string()])
-            .arg(format!(
-                "--image={ECHO_IMAGE}={}",
-                programs.echo.join("echo-basic").display()
-            ))
+            .arg(image(SANMON_IMAGE, &workspace.debug_binary("sanmon")))
+            .arg(image(ECHO_IMAGE, &programs.echo.join("echo-basic")))
             // A Ctrl-C in this terminal, later on, is not meant for it.
             .process_group(0)
             .stdin(Stdio::null())
