@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, gettid};
@@ -58,7 +58,22 @@ impl Namespace {
         Self::with_thread(name.into(), own)
     }
 
-    fn with_thread(name: String, enter: fn() -> anyhow::Result<File>) -> anyhow::Result<Self> {
+    /// The same network namespace and the mounts as they are now, with a thread and later mounts of its own: for what
+    /// shares a host's network and yet has its own view of files.
+    ///
+    /// # Errors
+    /// When the process is out of threads, or the kernel refuses.
+    pub fn share(&self, name: impl Into<String>) -> anyhow::Result<Self> {
+        let net = self.net.try_clone()?;
+        let mounts = format!("/proc/self/task/{}/ns/mnt", self.thread);
+        let mounts = File::open(&mounts).with_context(|| format!("cannot open {mounts}"))?;
+        Self::with_thread(name.into(), move || join(&net, &mounts))
+    }
+
+    fn with_thread(
+        name: String,
+        enter: impl FnOnce() -> anyhow::Result<File> + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let (ready, is_ready) = mpsc::channel();
         let (sender, receiver) = jobs::unbounded_channel();
         let worker = std::thread::Builder::new()
@@ -211,7 +226,7 @@ impl<T> Task<T> {
 
 /// The life of a namespace's thread.
 fn work(
-    enter: fn() -> anyhow::Result<File>,
+    enter: impl FnOnce() -> anyhow::Result<File>,
     ready: &mpsc::Sender<anyhow::Result<(File, Pid)>>,
     mut receiver: jobs::UnboundedReceiver<Job>,
 ) {
@@ -250,6 +265,16 @@ fn enter() -> anyhow::Result<File> {
     mount(none, "/sys", Some("sysfs"), MsFlags::empty(), none).context("cannot mount /sys")?;
     mount(none, "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), none)
         .context("cannot mount /sys/fs/bpf")?;
+    own()
+}
+
+/// Moves the calling thread into a network namespace and into a copy of a mount namespace.
+fn join(net: &File, mounts: &File) -> anyhow::Result<File> {
+    // The kernel lets nobody enter mounts who shares a root directory with another thread.
+    unshare(CloneFlags::CLONE_FS)?;
+    setns(net, CloneFlags::CLONE_NEWNET).context("cannot join the network")?;
+    setns(mounts, CloneFlags::CLONE_NEWNS).context("cannot join the mounts")?;
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot copy the mounts")?;
     own()
 }
 

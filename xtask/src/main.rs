@@ -11,6 +11,7 @@
 
 mod bench;
 mod build;
+mod cluster;
 mod codegen;
 mod demo;
 mod ebpf;
@@ -65,6 +66,11 @@ enum Command {
         /// What to measure; everything if not given
         subject: Option<bench::Subject>,
     },
+    /// A cluster of namespaces on this machine, with a real API server (as root; its programs are built with Go)
+    Cluster {
+        #[command(subcommand)]
+        action: cluster::Action,
+    },
     /// Make generated files anew: types out of the Gateway API's CRDs, and the CRD of SanmonConfig
     Codegen,
     /// Check the house rules alone: layers, file lengths, headers, links
@@ -111,6 +117,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         }
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
+        Command::Cluster { action } => cluster::run(&workspace, action),
         Command::Codegen => codegen::run(&workspace, codegen::Action::Write),
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {

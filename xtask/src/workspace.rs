@@ -12,6 +12,7 @@ use anyhow::Context;
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
+    cache: PathBuf,
     tools: PathBuf,
 }
 
@@ -35,10 +36,12 @@ impl Workspace {
             .to_owned();
         let home =
             env::var_os("HOME").context("HOME is not set; setup keeps its tools below it")?;
-        let tools = Path::new(&home).join(".cache/sanmon/tools");
+        let cache = Path::new(&home).join(".cache/sanmon");
+        let tools = cache.join("tools");
         Ok(Self {
             root,
             target,
+            cache,
             tools,
         })
     }
@@ -51,6 +54,11 @@ impl Workspace {
     /// Cargo's target directory, as this xtask was built into it.
     pub(crate) fn target(&self) -> &Path {
         &self.target
+    }
+
+    /// What outlives checkouts: toolchains and programs that take long to get.
+    pub(crate) fn cache(&self) -> &Path {
+        &self.cache
     }
 
     /// The `--root` of the tools that are installed for this project.
