@@ -7,6 +7,8 @@
 mod arp;
 #[path = "../cases/bench.rs"]
 mod bench;
+#[path = "../cases/drain.rs"]
+mod drain;
 #[path = "../cases/ndp.rs"]
 mod ndp;
 #[path = "../cases/refuse.rs"]

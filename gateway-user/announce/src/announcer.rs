@@ -180,6 +180,9 @@ fn seats<'a>(node: &NodeName, vip: &Vip, view: View<'a>) -> Result<Vec<&'a Inter
     if view.peers.iter().any(|peer| peer != node) {
         return Err(Reason::NoMembership);
     }
+    if vip.address.is_ipv6() {
+        return Err(Reason::Ipv6);
+    }
     let pool = view
         .pools
         .iter()
