@@ -51,9 +51,7 @@ pub(crate) enum Action {
 
 /// Does it.
 pub(crate) fn run(workspace: &Workspace, action: Action) -> anyhow::Result<()> {
-    let cluster = Cluster {
-        folder: workspace.target().join("cluster"),
-    };
+    let cluster = Cluster::of(workspace);
     match action {
         Action::Up { nodes } => cluster.up(workspace, nodes),
         Action::Down => cluster.down(),
@@ -66,8 +64,13 @@ fn image(name: &str, program: &Path) -> String {
     format!("--image={name}={}", program.display())
 }
 
+/// Builds the Gateway API's conformance suite if it has to, and says where it is.
+pub(crate) fn suite(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    programs::suite(workspace, &Versions::read(workspace)?)
+}
+
 /// The cluster of this checkout.
-struct Cluster {
+pub(crate) struct Cluster {
     /// Its keys, logs and data.
     folder: PathBuf,
 }
@@ -80,6 +83,23 @@ enum State {
 }
 
 impl Cluster {
+    /// The one of this checkout, up or not.
+    pub(crate) fn of(workspace: &Workspace) -> Self {
+        Self {
+            folder: workspace.target().join("cluster"),
+        }
+    }
+
+    /// Whether it runs.
+    pub(crate) fn is_up(&self) -> anyhow::Result<bool> {
+        Ok(self.state()? == State::Runs)
+    }
+
+    /// The program that runs another one on the cluster's client.
+    pub(crate) fn client(&self) -> PathBuf {
+        self.folder.join("client")
+    }
+
     fn up(&self, workspace: &Workspace, nodes: u8) -> anyhow::Result<()> {
         if !setup::is_root() {
             bail!("the cluster is made of network namespaces, which needs root");
@@ -202,7 +222,8 @@ impl Cluster {
         Ok(())
     }
 
-    fn kubectl(&self) -> PathBuf {
+    /// kubectl, on the cluster's client, with all rights.
+    pub(crate) fn kubectl(&self) -> PathBuf {
         self.folder.join("kubectl")
     }
 

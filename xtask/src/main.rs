@@ -13,6 +13,7 @@ mod bench;
 mod build;
 mod cluster;
 mod codegen;
+mod conformance;
 mod demo;
 mod ebpf;
 mod lint;
@@ -71,6 +72,8 @@ enum Command {
         #[command(subcommand)]
         action: cluster::Action,
     },
+    /// Run the Gateway API's conformance suite in the cluster that is up
+    Conformance(conformance::Options),
     /// Make generated files anew: types out of the Gateway API's CRDs, and the CRD of SanmonConfig
     Codegen,
     /// Check the house rules alone: layers, file lengths, headers, links
@@ -118,6 +121,7 @@ fn perform(command: Command) -> anyhow::Result<()> {
         Command::Lint => lint::run(&workspace),
         Command::Bench { subject } => bench::run(&workspace, subject),
         Command::Cluster { action } => cluster::run(&workspace, action),
+        Command::Conformance(options) => conformance::run(&workspace, &options),
         Command::Codegen => codegen::run(&workspace, codegen::Action::Write),
         Command::Tidy => tidy::check(&workspace),
         Command::BuildEbpf { features } => {

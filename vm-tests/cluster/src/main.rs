@@ -106,7 +106,7 @@ impl Cluster {
             &network.node_names(),
         )?;
         let control_plane = ControlPlane::start(arguments, &network.server, &identities)?;
-        network.write_kubectl(arguments, &identities.administrator)?;
+        network.write_scripts(arguments, &identities.administrator)?;
         let nodes = start_nodes(arguments, &network, &identities)?;
         let scheduler = identities.scheduler.clone();
         let scheduler = network.server.namespace.spawn(move || async move {

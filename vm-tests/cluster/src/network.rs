@@ -73,22 +73,28 @@ impl Network {
         Ok(())
     }
 
-    /// Writes a script that is kubectl on the client, for people and for `cargo xtask cluster status`.
-    pub(crate) fn write_kubectl(
+    /// Writes two scripts for people and for xtask: `client` runs a program on the client, `kubectl` is kubectl there.
+    pub(crate) fn write_scripts(
         &self,
         arguments: &Arguments,
         kubeconfig: &Path,
     ) -> anyhow::Result<()> {
-        let path = arguments.folder.join("kubectl");
-        let script = format!(
-            "#!/bin/sh\n# kubectl on the cluster's client; serves as long as this cluster runs.\n\
-             exec nsenter --target {} --net '{}' --kubeconfig '{}' \"$@\"\n",
-            self.client.namespace.thread(),
-            arguments.kubernetes.join("kubectl").display(),
+        let enter = format!(
+            "#!/bin/sh\n# On the cluster's client; serves as long as this cluster runs.\n\
+             export KUBECONFIG='{}'\nexec nsenter --target {} --net",
             kubeconfig.display(),
+            self.client.namespace.thread(),
         );
-        fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        let kubectl = arguments.kubernetes.join("kubectl");
+        let kubectl = format!("{enter} '{}' \"$@\"\n", kubectl.display());
+        for (name, script) in [
+            ("client", format!("{enter} \"$@\"\n")),
+            ("kubectl", kubectl),
+        ] {
+            let path = arguments.folder.join(name);
+            fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        }
         Ok(())
     }
 }

@@ -46,8 +46,18 @@ fn pods_wait_for_their_secret_and_log_it_and_end_when_deleted() -> anyhow::Resul
     };
 
     cluster.apply(PODS)?;
-    cluster.kubectl(&["wait", "daemonset/reader", "--for=jsonpath={.status.desiredNumberScheduled}=2"])?;
-    cluster.kubectl(&["create", "secret", "generic", "late", "--from-literal=word=hello\n"])?;
+    cluster.kubectl(&[
+        "wait",
+        "daemonset/reader",
+        "--for=jsonpath={.status.desiredNumberScheduled}=2",
+    ])?;
+    cluster.kubectl(&[
+        "create",
+        "secret",
+        "generic",
+        "late",
+        "--from-literal=word=hello\n",
+    ])?;
     cluster.kubectl(&["rollout", "status", "daemonset/reader"])?;
 
     for node in ["node-1", "node-2"] {
@@ -56,7 +66,10 @@ fn pods_wait_for_their_secret_and_log_it_and_end_when_deleted() -> anyhow::Resul
         let said = cluster.kubectl(&["logs", pod.trim()])?;
         assert_eq!(said, format!("hello\n{node}\n"));
     }
-    assert!(!Path::new("/etc/testbed").exists(), "a volume leaked out of its pod");
+    assert!(
+        !Path::new("/etc/testbed").exists(),
+        "a volume leaked out of its pod"
+    );
 
     cluster.kubectl(&["delete", "daemonset", "reader", "--cascade=foreground"])?;
     assert_eq!(cluster.kubectl(&["get", "pods", "--output=name"])?, "");

@@ -81,6 +81,48 @@ impl Programs {
     }
 }
 
+/// What turns the suite into a program.
+const SUITE: &str = "package suite
+
+import (
+	\"testing\"
+
+	\"sigs.k8s.io/gateway-api/conformance\"
+)
+
+func TestConformance(t *testing.T) {
+	conformance.RunConformanceWithOptions(t, conformance.DefaultOptions(t))
+}
+";
+
+/// Builds the conformance suite if it is not there yet: a test program.
+pub(super) fn suite(workspace: &Workspace, versions: &Versions) -> anyhow::Result<PathBuf> {
+    let suite = Module {
+        name: "conformance",
+        version: &versions.gateway_api,
+        packages: &["."],
+    };
+    let program = suite.folder(workspace).join(suite.name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    let _lock = lock(workspace)?;
+    let go = Go::find(workspace, &versions.go)?;
+    suite.build(workspace, &go, |folder| {
+        fs::write(folder.join("suite_test.go"), SUITE)?;
+        let version = &versions.gateway_api;
+        let module = "sigs.k8s.io/gateway-api";
+        let images = "sigs.k8s.io/gateway-api-conformance-images";
+        // The suite names its own repository by a version that does not exist.
+        Ok(format!(
+            "require {module} v{version}\n\nrequire {module}/conformance v{version}\n\n\
+             replace {images} => {images} v{}\n",
+            versions.conformance_images
+        ))
+    })?;
+    Ok(program)
+}
+
 /// Two checkouts that build at a time would write the same files.
 fn lock(workspace: &Workspace) -> anyhow::Result<File> {
     let path = workspace.cache().join("programs.lock");
@@ -138,7 +180,8 @@ impl Module<'_> {
         };
         run::quietly(
             go.command(&source)
-                .args(["build", "-trimpath", "-ldflags"])
+                .args(self.verb())
+                .args(["-trimpath", "-ldflags"])
                 .arg(self.linker_flags())
                 .arg("-o")
                 .arg(output)
@@ -153,6 +196,14 @@ impl Module<'_> {
             run::elapsed(start.elapsed())
         );
         Ok(())
+    }
+
+    /// A folder's own package has nothing but tests.
+    fn verb(&self) -> &'static [&'static str] {
+        match self.packages {
+            ["."] => &["test", "-c", "-vet=off"],
+            _programs => &["build"],
+        }
     }
 
     /// Without symbols, and with the version that Kubernetes' programs show.

@@ -17,6 +17,8 @@ pub(super) struct Versions {
     pub(super) kubernetes: String,
     /// etcd, as `3.7.3`.
     pub(super) etcd: String,
+    /// The Gateway API and its conformance suite, as `1.7.0`.
+    pub(super) gateway_api: String,
     /// The conformance suite's backends, as `0.1.0`.
     pub(super) conformance_images: String,
 }
@@ -35,6 +37,7 @@ impl Versions {
             go: value(text, "go")?,
             kubernetes: value(text, "kubernetes")?,
             etcd: value(text, "etcd")?,
+            gateway_api: value(text, "gateway-api")?,
             conformance_images: value(text, "conformance-images")?,
         })
     }
@@ -62,13 +65,14 @@ mod tests {
     #[test]
     fn comments_and_order_do_not_matter() {
         let text = "# Go.\netcd = \"3.7.3\"\n\ngo = \"1.27\"\nkubernetes = \"1.37.2\"\n\
-                    conformance-images = \"0.1.0\"\n";
+                    gateway-api = \"1.7.0\"\nconformance-images = \"0.1.0\"\n";
 
         let versions = Versions::parse(text).unwrap();
 
         assert_eq!(versions.go, "1.27");
         assert_eq!(versions.kubernetes, "1.37.2");
         assert_eq!(versions.etcd, "3.7.3");
+        assert_eq!(versions.gateway_api, "1.7.0");
         assert_eq!(versions.conformance_images, "0.1.0");
     }
 

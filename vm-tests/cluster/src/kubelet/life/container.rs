@@ -65,8 +65,8 @@ pub(super) struct Ready {
 enum Probe {
     /// When a page says yes.
     Page(SocketAddr, String),
-    /// When it listens on all of them, or after a while.
-    Ports(Vec<SocketAddr>),
+    /// When it listens on all of them, TCP and UDP, or after a while.
+    Ports(Vec<SocketAddr>, Vec<u16>),
 }
 
 /// Shows how a container is.
@@ -112,7 +112,7 @@ impl Ready {
                     let since = clock::now();
                     show(State::Started(since.clone()), restarts);
                     let watched = async {
-                        self.become_ready().await;
+                        self.become_ready(process).await;
                         show(State::Ready(since), restarts);
                         pending::<Infallible>().await
                     };
@@ -164,7 +164,7 @@ impl Ready {
         Ok((process, spawn_blocking(move || child.wait())))
     }
 
-    async fn become_ready(&self) {
+    async fn become_ready(&self, process: Pid) {
         match &self.probe {
             Probe::Page(address, path) => {
                 let get = Get::new("localhost", path);
@@ -176,12 +176,15 @@ impl Ready {
                     sleep(LOOK).await;
                 }
             }
-            Probe::Ports(addresses) => {
+            Probe::Ports(addresses, datagram_ports) => {
                 let listens = async {
                     for address in addresses {
                         while TcpStream::connect(address).await.is_err() {
                             sleep(LOOK).await;
                         }
+                    }
+                    while !datagram_ports.iter().all(|port| receives(process, *port)) {
+                        sleep(LOOK).await;
                     }
                 };
                 // A pod may declare a port that it never serves.
@@ -225,14 +228,26 @@ fn probe(container: &Container, address: IpAddr) -> anyhow::Result<Probe> {
             path,
         ));
     }
-    let ports = container.ports.iter().flatten();
-    let tcp = ports.filter(|port| port.protocol.as_deref().is_none_or(|name| name == "TCP"));
-    let addresses = tcp.filter_map(|port| u16::try_from(port.container_port).ok());
-    Ok(Probe::Ports(
-        addresses
-            .map(|port| SocketAddr::new(address, port))
-            .collect(),
-    ))
+    let ports = |protocol: &'static str| {
+        let ports = container.ports.iter().flatten();
+        ports
+            .filter(move |port| port.protocol.as_deref().unwrap_or("TCP") == protocol)
+            .filter_map(|port| u16::try_from(port.container_port).ok())
+    };
+    let addresses = ports("TCP").map(|port| SocketAddr::new(address, port));
+    Ok(Probe::Ports(addresses.collect(), ports("UDP").collect()))
+}
+
+/// Whether a process's network has a UDP socket on a port: nobody can ask a socket from outside whether it is there.
+fn receives(process: Pid, port: u16) -> bool {
+    let suffix = format!(":{port:04X}");
+    ["udp", "udp6"].iter().any(|family| {
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/{family}"));
+        table.unwrap_or_default().lines().any(|line| {
+            let local = line.split_whitespace().nth(1);
+            local.is_some_and(|local| local.ends_with(&suffix))
+        })
+    })
 }
 
 /// A port by its number or its name.
