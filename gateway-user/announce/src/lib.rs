@@ -11,6 +11,7 @@ pub mod arp;
 mod claim;
 mod command;
 mod lease;
+pub mod membership;
 mod ownership;
 mod refresh;
 
