@@ -14,6 +14,7 @@ mod lease;
 pub mod membership;
 mod ownership;
 mod refresh;
+pub mod wire;
 
 pub use announcer::{Announcer, Settings, View};
 pub use command::Command;
