@@ -16,6 +16,6 @@ mod ownership;
 mod refresh;
 pub mod wire;
 
-pub use announcer::{Announcer, Settings, View};
+pub use announcer::{Announcer, Part, Settings, View};
 pub use command::Command;
 pub use ownership::{Decision, Ownership, Reason};

@@ -237,6 +237,11 @@ impl Membership {
         })
     }
 
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.identity.node
+    }
+
     /// The node that a majority has made the owner of an address, as far as this node knows.
     pub fn owner(&self, vip: IpAddr) -> Option<NodeId> {
         self.picture.owner(vip)

@@ -93,7 +93,9 @@ pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     out.extend(MAGIC);
     out.extend([VERSION, serving_code(heartbeat.serving)]);
-    let echo = heartbeat.echo.map_or([0; 3], |it| [it.incarnation, it.sequence, it.accepted]);
+    let echo = heartbeat
+        .echo
+        .map_or([0; 3], |it| [it.incarnation, it.sequence, it.accepted]);
     let words = [
         heartbeat.from.0,
         heartbeat.to.0,
@@ -176,8 +178,12 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
         generation,
         serving,
         echo: (echo.sequence != 0).then_some(echo),
-        asked: (0..asked).map(|_| reader.asked()).collect::<Result<_, _>>()?,
-        granted: (0..granted).map(|_| reader.granted()).collect::<Result<_, _>>()?,
+        asked: (0..asked)
+            .map(|_| reader.asked())
+            .collect::<Result<_, _>>()?,
+        granted: (0..granted)
+            .map(|_| reader.granted())
+            .collect::<Result<_, _>>()?,
         alive: (0..alive)
             .map(|_| Ok((NodeId(reader.word()?), reader.serving()?)))
             .collect::<Result<_, _>>()?,

@@ -24,7 +24,10 @@ fn strangers_and_other_versions_are_refused() {
     later[4] = 2;
     assert_eq!(decode(&later, &keys), Err(Refused::Foreign));
     assert_eq!(decode(b"", &keys), Err(Refused::Foreign));
-    assert_eq!(decode(&bytes[..bytes.len() - 1], &keys), Err(Refused::Signature));
+    assert_eq!(
+        decode(&bytes[..bytes.len() - 1], &keys),
+        Err(Refused::Signature)
+    );
 }
 
 #[test]
@@ -78,17 +81,25 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
             Just(Serving::Nothing)
         ]
     };
-    let stance =
-        prop_oneof![Just(Stance::Wanted), Just(Stance::Held), node().prop_map(Stance::Released)];
+    let stance = prop_oneof![
+        Just(Stance::Wanted),
+        Just(Stance::Held),
+        node().prop_map(Stance::Released)
+    ];
     let asked = (any::<IpAddr>(), stance).prop_map(|(vip, stance)| Asked { vip, stance });
     let granted = (any::<IpAddr>(), node(), any::<bool>())
         .prop_map(|(vip, holder, armed)| Granted { vip, holder, armed });
-    let echo = (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(incarnation, sequence, accepted)| Echo {
-        incarnation,
-        sequence,
-        accepted,
-    });
-    let lists = (vec(asked, 0..9), vec(granted, 0..9), vec((node(), serving()), 0..9));
+    let echo =
+        (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(incarnation, sequence, accepted)| Echo {
+            incarnation,
+            sequence,
+            accepted,
+        });
+    let lists = (
+        vec(asked, 0..9),
+        vec(granted, 0..9),
+        vec((node(), serving()), 0..9),
+    );
     (any::<[u64; 6]>(), serving(), option::of(echo), lists).prop_map(
         |(words, serving, echo, (asked, granted, alive))| Heartbeat {
             from: NodeId(words[0]),
