@@ -4,6 +4,8 @@
 //! takes orders, does what the announcer says is due, and reports.
 
 mod frames;
+mod heartbeats;
+mod membership;
 mod metrics;
 mod node;
 mod rights;
@@ -16,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_control::Published;
 use gateway_ir::{Interface, NodeName};
 use gateway_l4::Counters;
@@ -61,6 +64,7 @@ enum Order {
     Interfaces(Vec<Interface>),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
+    Heartbeat(Box<Heartbeat>),
     Silence(Sender<()>),
     End(Leave),
 }
@@ -74,10 +78,11 @@ impl Gates {
         let (orders, inbox) = channel();
         let (sender, opened) = channel();
         let counters = orders.clone();
+        let heartbeats = orders.clone();
         let owner = Arc::clone(&board);
         let thread = std::thread::Builder::new()
             .name("gates".to_owned())
-            .spawn(move || match Node::open(settings, owner) {
+            .spawn(move || match Node::open(settings, owner, heartbeats) {
                 Ok(node) => {
                     if sender.send(Ok(())).is_ok() {
                         run(node, &inbox);
@@ -121,7 +126,7 @@ impl Gates {
         self.order(Order::Interfaces(interfaces));
     }
 
-    /// Stops answering for every VIP, and returns when that is done.
+    /// Hands every VIP over to other nodes, where there are some, stops answering, and returns when that is done.
     pub(crate) fn silence(&self) {
         let (sender, done) = channel();
         self.order(Order::Silence(sender));
@@ -157,10 +162,8 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Proxy(sockets, answer)) => drop(answer.send(node.attach_proxy(&sockets))),
             // Who asked may have stopped waiting.
             Ok(Order::Counters(answer)) => drop(node.counters().map(|it| answer.send(it))),
-            Ok(Order::Silence(done)) => {
-                node.silence();
-                tell(done.send(()));
-            }
+            Ok(Order::Heartbeat(heartbeat)) => node.hear(&heartbeat),
+            Ok(Order::Silence(done)) => node.leave(done),
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),
