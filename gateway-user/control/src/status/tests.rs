@@ -186,6 +186,8 @@ fn published() -> Published {
         }],
         problems: Vec::new(),
         nodes: Vec::new(),
+        peers: Vec::new(),
+        membership_key: None,
         has_pools: true,
     }
 }
