@@ -52,6 +52,16 @@ pub(super) enum Change {
     Told,
 }
 
+impl From<bool> for Change {
+    fn from(has_changed: bool) -> Self {
+        if has_changed {
+            Self::Told
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
 /// The word of one voter on every address.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
@@ -95,7 +105,7 @@ impl Grants {
     pub(super) fn expire(&mut self, now: Duration) -> Change {
         let before = self.entries.len();
         self.entries.retain(|_, grant| grant.until > now);
-        changed(self.entries.len() != before)
+        Change::from(self.entries.len() != before)
     }
 
     /// When something runs out next.
@@ -178,12 +188,8 @@ impl Grants {
                 grant.until = until;
                 grant.asked = true;
                 grant.armed = armed;
-                changed(news)
+                Change::from(news)
             }
         }
     }
-}
-
-fn changed(yes: bool) -> Change {
-    if yes { Change::Told } else { Change::Nothing }
 }
