@@ -81,14 +81,19 @@ impl Peer {
         patience: Duration,
     ) -> Worth {
         let place = (heartbeat.incarnation, heartbeat.sequence);
-        if place <= (self.incarnation, self.sequence) {
+        let echoed = echoed.filter(|sent| now.saturating_sub(*sent) <= patience);
+        // A machine without a clock may come back with an earlier time of day; no recording echoes what was just sent.
+        let is_back = heartbeat.incarnation < self.incarnation
+            && echoed.is_some()
+            && !self.is_fresh(now, patience);
+        if place <= (self.incarnation, self.sequence) && !is_back {
             return Worth::Nothing;
         }
         if heartbeat.incarnation != self.incarnation {
             self.accepted = 0;
         }
         (self.incarnation, self.sequence) = place;
-        let Some(sent) = echoed.filter(|sent| now.saturating_sub(*sent) <= patience) else {
+        let Some(sent) = echoed else {
             return Worth::Hearsay;
         };
         self.round_trip = Some(now.saturating_sub(sent));

@@ -132,6 +132,21 @@ fn recorded_heartbeats_change_nothing() {
     assert_eq!(world.rivals, Vec::new());
 }
 
+#[test]
+fn node_that_comes_back_with_an_earlier_time_of_day_takes_part_again() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.kill(0);
+    world.run(at(1000));
+    world.forget_lives(0);
+    world.start(0);
+    world.run(at(1000));
+    world.kill(1);
+    world.run(at(1000));
+    assert_eq!(world.unowned(), 0, "nodes 0 and 2 are a majority");
+    assert_eq!(world.rivals, Vec::new());
+}
+
 /// Something that happens to the network or to a node.
 #[derive(Clone, Debug)]
 enum Step {

@@ -83,7 +83,7 @@ impl World {
             let node = Node {
                 membership: None,
                 frozen: false,
-                lives: 0,
+                lives: 1000,
                 rate: 992_000 + world.roll(16_000),
                 offset: Duration::from_millis(world.roll(1_000_000)),
                 kernel: BTreeMap::new(),
@@ -153,6 +153,11 @@ impl World {
         let mut membership = Membership::new(now, identity);
         membership.update(now, scene);
         node.membership = Some(membership);
+    }
+
+    /// The next life of a node will be known by a lower number than the ones before.
+    pub(super) fn forget_lives(&mut self, index: usize) {
+        self.nodes[index].lives = 1;
     }
 
     pub(super) fn freeze(&mut self, index: usize) {
