@@ -192,11 +192,12 @@ impl Nodes {
     }
 
     fn mac(&self, number: usize) -> Mac {
-        self.hosts[number].mac
+        self.hosts.get(number).map_or([0; 6], |host| host.mac)
     }
 
     fn signal(&self, number: usize, signal: Signal) -> anyhow::Result<()> {
-        self.processes[number].signal(signal)
+        let process = self.processes.get(number).context("no such node")?;
+        process.signal(signal)
     }
 
     fn who_has(&self, timeout: Duration) -> anyhow::Result<Mac> {
@@ -252,7 +253,8 @@ impl Seen {
             .chain(self.answers.iter().map(|it| it.0))
             .chain([self.until])
             .collect();
-        let gaps = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+        let gaps = times.iter().zip(times.iter().skip(1));
+        let gaps = gaps.map(|(one, next)| next.saturating_sub(*one));
         gaps.max().unwrap_or_default()
     }
 
