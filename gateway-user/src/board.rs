@@ -22,6 +22,7 @@ use crate::telemetry::{GateLabel, Metrics};
 pub(crate) enum Part {
     Process,
     Datapath,
+    Membership,
     Proxy,
 }
 
@@ -33,8 +34,10 @@ pub(crate) struct Owner {
     pub(crate) gateway: Option<String>,
     /// The pool that it comes from.
     pub(crate) pool: Option<String>,
-    /// The node that answers, if it is this one.
+    /// The node that answers, as far as this one knows.
     pub(crate) node: Option<NodeName>,
+    /// Since when this node answers, in milliseconds since 1970.
+    pub(crate) since_ms: Option<u128>,
     pub(crate) interfaces: Vec<String>,
     /// Why this node stays silent.
     pub(crate) withheld: Option<String>,
@@ -195,7 +198,10 @@ impl Board {
                 .set(current.into());
         }
         let owners = self.owners.read();
-        let owned = owners.iter().filter(|it| it.node.is_some()).count();
+        let owned = owners
+            .iter()
+            .filter(|it| it.node.as_ref() == Some(&self.node))
+            .count();
         self.metrics.owned.set(owned.try_into().unwrap_or(u64::MAX));
     }
 }

@@ -117,6 +117,7 @@ pub(crate) struct GetArguments {
 pub(crate) enum Subject {
     Gateways,
     Routes,
+    Owners,
     Vips,
     Services,
     Endpoints,

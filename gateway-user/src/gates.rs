@@ -5,6 +5,8 @@
 
 mod frames;
 mod groups;
+mod heartbeats;
+mod membership;
 mod metrics;
 mod node;
 mod rights;
@@ -17,6 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_control::Published;
 use gateway_ir::{Interface, NodeName};
 use gateway_l4::Counters;
@@ -62,6 +65,7 @@ enum Order {
     Interfaces(Vec<Interface>),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
+    Heartbeat(Box<Heartbeat>),
     Silence(Sender<()>),
     End(Leave),
 }
@@ -75,10 +79,11 @@ impl Gates {
         let (orders, inbox) = channel();
         let (sender, opened) = channel();
         let counters = orders.clone();
+        let heartbeats = orders.clone();
         let owner = Arc::clone(&board);
         let thread = std::thread::Builder::new()
             .name("gates".to_owned())
-            .spawn(move || match Node::open(settings, owner) {
+            .spawn(move || match Node::open(settings, owner, heartbeats) {
                 Ok(node) => {
                     if sender.send(Ok(())).is_ok() {
                         run(node, &inbox);
@@ -122,7 +127,7 @@ impl Gates {
         self.order(Order::Interfaces(interfaces));
     }
 
-    /// Stops answering for every VIP, and returns when that is done.
+    /// Hands every VIP over to other nodes, where there are some, stops answering, and returns when that is done.
     pub(crate) fn silence(&self) {
         let (sender, done) = channel();
         self.order(Order::Silence(sender));
@@ -158,10 +163,8 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Proxy(sockets, answer)) => drop(answer.send(node.attach_proxy(&sockets))),
             // Who asked may have stopped waiting.
             Ok(Order::Counters(answer)) => drop(node.counters().map(|it| answer.send(it))),
-            Ok(Order::Silence(done)) => {
-                node.silence();
-                tell(done.send(()));
-            }
+            Ok(Order::Heartbeat(heartbeat)) => node.hear(&heartbeat),
+            Ok(Order::Silence(done)) => node.leave(done),
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),

@@ -24,6 +24,7 @@ pub(crate) fn run(arguments: &GetArguments) -> anyhow::Result<ExitCode> {
             let is_route = |it: &Value| text(it, "/kind").ends_with("Route");
             show(arguments, objects, is_route, routes)
         }
+        Subject::Owners => show(arguments, snapshot()?.owners, |_| true, owners),
         Subject::Vips => show(arguments, snapshot()?.owners, |_| true, vips),
         Subject::Services => show(arguments, snapshot()?.services(), |_| true, services),
         Subject::Endpoints => show(arguments, snapshot()?.endpoints(), |_| true, endpoints),
@@ -114,6 +115,26 @@ fn vips(owners: &[Value]) -> String {
         ]
     });
     table(&headings, rows)
+}
+
+fn owners(owners: &[Value]) -> String {
+    let rows = owners.iter().map(|it| {
+        let since = it["since_ms"].as_u64().map(age).unwrap_or_default();
+        let why = match text(it, "/withheld") {
+            reason if !reason.is_empty() => reason,
+            _ if !since.is_empty() => "a majority of the voters has granted it".to_owned(),
+            _ => "heard from the voters".to_owned(),
+        };
+        vec![text(it, "/address"), text(it, "/node"), since, why]
+    });
+    table(&["ADDRESS", "NODE", "SINCE", "WHY"], rows)
+}
+
+/// How long a moment is ago, in seconds.
+fn age(since_ms: u64) -> String {
+    let since = std::time::UNIX_EPOCH + std::time::Duration::from_millis(since_ms);
+    let age = since.elapsed().unwrap_or_default();
+    format!("{} s", age.as_secs())
 }
 
 fn services(services: &[Value]) -> String {

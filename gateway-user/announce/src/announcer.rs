@@ -1,6 +1,6 @@
 //! The state machine: what exists and what time it is in, commands out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use gateway_ir::{Interface, NodeName, Pool, Vip};
 use crate::claim::Claim;
 use crate::command::Command;
 use crate::lease::Lease;
+use crate::membership::heartbeat::{Heartbeat, NodeId, Serving};
+use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene, Terms};
 use crate::ownership::{Decision, Ownership, Reason};
 
 #[cfg(test)]
@@ -19,10 +21,14 @@ mod tests;
 pub struct Settings {
     /// This node's name.
     pub node: NodeName,
-    /// How long an answer stays in force without renewal: a dead or frozen process falls silent within it.
+    /// How long an answer stays in force without renewal where no other node waits for it.
     pub lease: Duration,
     /// Distance of the gratuitous frames, once the burst after a take-over is done.
     pub refresh: Duration,
+    /// How nodes agree on owners when there are several.
+    pub terms: Terms,
+    /// The time of day when the monotonic clock was zero: a later life of the process is known by it.
+    pub epoch: Duration,
 }
 
 impl Settings {
@@ -32,9 +38,16 @@ impl Settings {
             node,
             lease: Duration::from_secs(1),
             refresh: Duration::from_secs(60),
+            terms: Terms::default(),
+            epoch: Duration::ZERO,
         }
     }
 }
+
+/// The first so many nodes by name vote.
+const VOTERS_MAX: usize = 5;
+/// Addresses beyond these fit no heartbeat.
+const VIPS_MAX: usize = 900;
 
 /// What exists right now.
 #[derive(Clone, Copy, Debug)]
@@ -47,21 +60,44 @@ pub struct View<'a> {
     pub interfaces: &'a [Interface],
     /// The nodes that might answer as well; this node's own name in it does not count.
     pub peers: &'a [NodeName],
+    /// How this node takes part in heartbeats; none: it can not, because there is no key.
+    pub part: Option<Part>,
+}
+
+/// What a node says of itself in its heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Whether it should answer for addresses.
+    pub serving: Serving,
+    /// The configuration that it runs.
+    pub generation: u64,
 }
 
 /// Decides which VIPs this node answers for.
 #[derive(Debug)]
 pub struct Announcer {
     settings: Settings,
+    company: Company,
+    seats: BTreeMap<IpAddr, Result<Vec<Interface>, Reason>>,
     standings: BTreeMap<IpAddr, Standing>,
     commands: VecDeque<Command>,
+}
+
+/// Who else is there.
+#[derive(Debug)]
+enum Company {
+    /// Nobody: this node is its own majority.
+    Alone,
+    /// Others, with whom nothing can be agreed.
+    Strangers,
+    Members(Box<Membership>),
 }
 
 /// Where this node stands on a VIP.
 #[derive(Debug)]
 enum Standing {
     Held(Claim),
-    Withheld(Reason),
+    Silent(Decision),
 }
 
 impl Announcer {
@@ -69,6 +105,8 @@ impl Announcer {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
+            company: Company::Alone,
+            seats: BTreeMap::new(),
             standings: BTreeMap::new(),
             commands: VecDeque::new(),
         }
@@ -76,58 +114,70 @@ impl Announcer {
 
     /// Takes note of what exists. What is due at `now` is done as well.
     pub fn update(&mut self, now: Duration, view: View<'_>) {
-        let mut former = std::mem::take(&mut self.standings);
-        for vip in view.vips {
-            let claim = match former.remove(&vip.address) {
-                Some(Standing::Held(claim)) => Some(claim),
-                Some(Standing::Withheld(_)) | None => None,
-            };
-            let standing = match seats(&self.settings.node, vip, view) {
-                Ok(interfaces) => Standing::Held(self.hold(now, vip.address, claim, &interfaces)),
-                Err(reason) => {
-                    if let Some(claim) = claim {
-                        claim.release(&mut self.commands);
-                    }
-                    Standing::Withheld(reason)
-                }
-            };
-            self.standings.insert(vip.address, standing);
-        }
-        for standing in former.into_values() {
-            match standing {
-                Standing::Held(claim) => claim.release(&mut self.commands),
-                Standing::Withheld(_) => {}
-            }
-        }
+        let vips = view.vips.iter();
+        self.seats = vips.map(|vip| (vip.address, seats(vip, view))).collect();
+        self.meet(now, view);
         self.advance(now);
+    }
+
+    /// Takes a heartbeat into account that was proved to come from who it says.
+    pub fn hear(&mut self, now: Duration, heartbeat: &Heartbeat) {
+        match &mut self.company {
+            Company::Members(membership) => membership.hear(now, heartbeat),
+            Company::Alone | Company::Strangers => return,
+        }
+        self.settle(now);
     }
 
     /// Does what is due at `now`: renews leases, tells neighbours.
     pub fn advance(&mut self, now: Duration) {
-        for standing in self.standings.values_mut() {
-            match standing {
-                Standing::Held(claim) => {
-                    claim.advance(now, evidence(now), self.settings.lease, &mut self.commands);
-                }
-                Standing::Withheld(_) => {}
-            }
+        match &mut self.company {
+            Company::Members(membership) => membership.advance(now),
+            Company::Alone | Company::Strangers => {}
         }
+        self.settle(now);
+    }
+
+    /// Hands every address over to other nodes, where there are some that can take it. Answers go on until they do, for
+    /// one lease at most.
+    pub fn leave(&mut self, now: Duration) {
+        match &mut self.company {
+            Company::Members(membership) => membership.leave(now),
+            Company::Alone | Company::Strangers => self.seats.clear(),
+        }
+        self.settle(now);
     }
 
     /// When [`Self::advance`] has something to do again; none: not before the next [`Self::update`].
     pub fn next_wakeup(&self) -> Option<Duration> {
-        self.standings
+        let claims = self
+            .standings
             .values()
             .filter_map(|standing| match standing {
-                Standing::Held(claim) => Some(claim.next_wakeup()),
-                Standing::Withheld(_) => None,
-            })
-            .min()
+                Standing::Held(claim) => Some(claim),
+                Standing::Silent(_) => None,
+            });
+        match &self.company {
+            Company::Alone => claims.map(Claim::next_wakeup).min(),
+            Company::Strangers => None,
+            Company::Members(membership) => claims
+                .filter_map(Claim::next_call)
+                .chain([membership.next_wakeup()])
+                .min(),
+        }
     }
 
     /// The next command, oldest first; none when all are taken.
     pub fn poll(&mut self) -> Option<Command> {
         self.commands.pop_front()
+    }
+
+    /// The next heartbeat to send, oldest first; none when all are taken.
+    pub fn poll_heartbeat(&mut self) -> Option<Heartbeat> {
+        match &mut self.company {
+            Company::Members(membership) => membership.poll(),
+            Company::Alone | Company::Strangers => None,
+        }
     }
 
     /// Where this node stands on every VIP, sorted by address.
@@ -141,14 +191,134 @@ impl Announcer {
                     since: Some(claim.since()),
                     decision: Decision::Announce,
                 },
-                Standing::Withheld(reason) => Ownership {
+                Standing::Silent(decision) => Ownership {
                     vip: *vip,
                     interfaces: Vec::new(),
                     since: None,
-                    decision: Decision::Withhold(*reason),
+                    decision: *decision,
                 },
             })
             .collect()
+    }
+
+    /// The other nodes, as far as they were heard.
+    pub fn members(&self) -> Vec<Member> {
+        match &self.company {
+            Company::Members(membership) => membership.members().collect(),
+            Company::Alone | Company::Strangers => Vec::new(),
+        }
+    }
+
+    /// Tells whether this node answers for no address.
+    pub fn is_silent(&self) -> bool {
+        let mut standings = self.standings.values();
+        standings.all(|standing| match standing {
+            Standing::Held(_) => false,
+            Standing::Silent(_) => true,
+        })
+    }
+
+    /// Joins the other nodes, or leaves their company.
+    fn meet(&mut self, now: Duration, view: View<'_>) {
+        let me = &self.settings.node;
+        if view.peers.iter().all(|peer| peer == me) {
+            self.company = Company::Alone;
+            return;
+        }
+        let Some(part) = view.part else {
+            self.company = Company::Strangers;
+            return;
+        };
+        let names: BTreeSet<&NodeName> = view.peers.iter().chain([me]).collect();
+        let fitness = |seat: &Result<_, _>| match seat {
+            Ok(_) => Fitness::Fit,
+            Err(_) => Fitness::Unfit,
+        };
+        let seats = self.seats.iter().take(VIPS_MAX);
+        let vips: BTreeMap<_, _> = seats.map(|(vip, seat)| (*vip, fitness(seat))).collect();
+        let all_fit = vips.values().all(|fitness| *fitness == Fitness::Fit);
+        let serving = match part.serving {
+            Serving::Everything if !all_fit => Serving::Part,
+            serving @ (Serving::Everything
+            | Serving::Part
+            | Serving::Reserve
+            | Serving::Nothing) => serving,
+        };
+        let scene = Scene {
+            nodes: names.iter().map(|name| NodeId::of(name)).collect(),
+            voters: names
+                .iter()
+                .take(VOTERS_MAX)
+                .map(|name| NodeId::of(name))
+                .collect(),
+            vips,
+            serving,
+            generation: part.generation,
+        };
+        match &mut self.company {
+            Company::Members(membership) => membership.update(now, scene),
+            Company::Alone | Company::Strangers => {
+                let life = self.settings.epoch.saturating_add(now).as_nanos();
+                let identity = Identity {
+                    node: NodeId::of(me),
+                    incarnation: u64::try_from(life).unwrap_or(u64::MAX),
+                    terms: self.settings.terms,
+                };
+                let mut membership = Membership::new(now, identity);
+                membership.update(now, scene);
+                self.company = Company::Members(Box::new(membership));
+            }
+        }
+    }
+
+    /// Lets the kernel answer for exactly what this node has a right to.
+    fn settle(&mut self, now: Duration) {
+        let mut former = std::mem::take(&mut self.standings);
+        let rights = self.rights(now);
+        for (vip, right) in rights {
+            let claim = match former.remove(&vip) {
+                Some(Standing::Held(claim)) => Some(claim),
+                Some(Standing::Silent(_)) | None => None,
+            };
+            let standing = match right {
+                Ok(evidence) => Standing::Held(self.hold(now, vip, claim, evidence)),
+                Err(decision) => {
+                    if let Some(claim) = claim {
+                        claim.release(&mut self.commands);
+                    }
+                    Standing::Silent(decision)
+                }
+            };
+            self.standings.insert(vip, standing);
+        }
+        for standing in former.into_values() {
+            match standing {
+                Standing::Held(claim) => claim.release(&mut self.commands),
+                Standing::Silent(_) => {}
+            }
+        }
+    }
+
+    /// For every VIP the evidence of this node's right to it, or why it has none.
+    fn rights(&self, now: Duration) -> Vec<(IpAddr, Result<Duration, Decision>)> {
+        let holdings: BTreeMap<IpAddr, Holding> = match &self.company {
+            Company::Members(membership) => membership.holdings().map(|it| (it.vip, it)).collect(),
+            Company::Alone | Company::Strangers => BTreeMap::new(),
+        };
+        let right = |vip: &IpAddr, seat: &Result<_, Reason>| match (&self.company, seat) {
+            (Company::Strangers, _) => Err(Decision::Withhold(Reason::NoMembership)),
+            (Company::Alone, Ok(_)) => Ok(now),
+            (Company::Members(_), Ok(_)) if holdings.contains_key(vip) => {
+                Ok(holdings.get(vip).map(|it| it.evidence).unwrap_or_default())
+            }
+            (Company::Members(membership), seat) => {
+                let reason = seat.as_ref().err().copied();
+                Err(elsewhere(membership, *vip, reason))
+            }
+            (Company::Alone, Err(reason)) => Err(Decision::Withhold(*reason)),
+        };
+        let seats = self.seats.iter();
+        seats.map(|(vip, seat)| (*vip, right(vip, seat))).collect()
     }
 
     fn hold(
@@ -156,30 +326,42 @@ impl Announcer {
         now: Duration,
         address: IpAddr,
         claim: Option<Claim>,
-        interfaces: &[&Interface],
+        evidence: Duration,
     ) -> Claim {
+        let length = match self.company {
+            Company::Alone | Company::Strangers => self.settings.lease,
+            Company::Members(_) => self.settings.terms.lease,
+        };
         let mut claim = claim.unwrap_or_else(|| {
-            let lease = Lease::won(evidence(now), self.settings.lease);
+            let lease = Lease::won(evidence, length);
             Claim::new(address, now, lease, self.settings.refresh)
         });
-        claim.seat(now, interfaces, &mut self.commands);
+        let interfaces: Vec<&Interface> = match self.seats.get(&address) {
+            Some(Ok(interfaces)) => interfaces.iter().collect(),
+            Some(Err(_)) | None => Vec::new(),
+        };
+        claim.seat(now, &interfaces, &mut self.commands);
+        match self.company {
+            Company::Alone | Company::Strangers => {
+                claim.advance(now, evidence, length, &mut self.commands);
+            }
+            Company::Members(_) => claim.follow(now, evidence, &mut self.commands),
+        }
         claim
     }
 }
 
-/// The send time of what a majority of the voters has acknowledged.
-///
-/// A node without peers is the only voter and hears itself at once, so its evidence is the present. With peers this
-/// would be two owners in the making, which is why [`seats`] withholds every VIP there.
-fn evidence(now: Duration) -> Duration {
-    now
+/// Why a node that is not alone is silent: mostly because another one answers.
+fn elsewhere(membership: &Membership, vip: IpAddr, reason: Option<Reason>) -> Decision {
+    match membership.owner(vip) {
+        _ if !membership.is_connected() => Decision::Withhold(Reason::NoMajority),
+        Some(node) if node != membership.node() => Decision::Yield(node),
+        Some(_) | None => Decision::Withhold(reason.unwrap_or(Reason::Undecided)),
+    }
 }
 
 /// The interfaces on which a node may answer for a VIP.
-fn seats<'a>(node: &NodeName, vip: &Vip, view: View<'a>) -> Result<Vec<&'a Interface>, Reason> {
-    if view.peers.iter().any(|peer| peer != node) {
-        return Err(Reason::NoMembership);
-    }
+fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason> {
     if vip.address.is_ipv6() {
         return Err(Reason::Ipv6);
     }
@@ -188,13 +370,14 @@ fn seats<'a>(node: &NodeName, vip: &Vip, view: View<'a>) -> Result<Vec<&'a Inter
         .iter()
         .find(|pool| pool.name == vip.pool)
         .ok_or(Reason::UnknownPool)?;
-    let interfaces: Vec<&Interface> = view
+    let interfaces: Vec<Interface> = view
         .interfaces
         .iter()
         .filter(|interface| match pool.interfaces.as_slice() {
             [] => interface.reaches(vip.address),
             named => named.contains(&interface.name),
         })
+        .cloned()
         .collect();
     if interfaces.is_empty() {
         return Err(Reason::NoInterface);

@@ -107,11 +107,26 @@ impl Claim {
                 out.push_back(self.answer(*index, seat.mac));
             }
         }
-        for (index, seat) in &mut self.seats {
-            if seat.schedule.is_due(now) {
-                tell(self.address, *index, seat.mac, out);
+        self.call(now, out);
+    }
+
+    /// The same on evidence that comes by itself: the answer goes on as far as that reaches.
+    pub(crate) fn follow(
+        &mut self,
+        now: Duration,
+        evidence: Duration,
+        out: &mut VecDeque<Command>,
+    ) {
+        match self.lease.renewed(now, evidence) {
+            Some(lease) if lease != self.lease => {
+                self.lease = lease;
+                for (index, seat) in &self.seats {
+                    out.push_back(self.answer(*index, seat.mac));
+                }
             }
+            Some(_) | None => {}
         }
+        self.call(now, out);
     }
 
     /// When [`Self::advance`] has something to do again.
@@ -122,9 +137,22 @@ impl Claim {
             .fold(self.lease.renew_at(), Duration::min)
     }
 
+    /// When the neighbours are told again.
+    pub(crate) fn next_call(&self) -> Option<Duration> {
+        self.seats.values().map(|seat| seat.schedule.next()).min()
+    }
+
     /// Gives the address up.
     pub(crate) fn release(&self, out: &mut VecDeque<Command>) {
         out.extend(self.seats.keys().map(|index| self.silence(*index)));
+    }
+
+    fn call(&mut self, now: Duration, out: &mut VecDeque<Command>) {
+        for (index, seat) in &mut self.seats {
+            if seat.schedule.is_due(now) {
+                tell(self.address, *index, seat.mac, out);
+            }
+        }
     }
 
     /// The neighbours may have heard somebody else meanwhile, so they are told from the start.

@@ -11,10 +11,12 @@ pub mod arp;
 mod claim;
 mod command;
 mod lease;
+pub mod membership;
 pub mod ndp;
 mod ownership;
 mod refresh;
+pub mod wire;
 
-pub use announcer::{Announcer, Settings, View};
+pub use announcer::{Announcer, Part, Settings, View};
 pub use command::Command;
 pub use ownership::{Decision, Ownership, Reason};

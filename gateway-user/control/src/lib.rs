@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod peer;
 pub mod problem;
 pub mod publish;
 pub mod source;
 pub mod status;
 
+pub use peer::{Cordon, MembershipKey, Peer};
 pub use problem::{Problem, Severity};
 pub use publish::{Content, Published, Publisher};
 pub use source::folder::Folder;

@@ -13,6 +13,7 @@ use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, Warning, transl
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::peer::{self, MembershipKey, Peer};
 use crate::{Problem, Severity};
 
 /// Everything that a source holds.
@@ -53,6 +54,10 @@ pub struct Published {
     pub problems: Vec<Problem>,
     /// The nodes that the configuration names, sorted.
     pub nodes: Vec<NodeName>,
+    /// The same nodes with what heartbeats need.
+    pub peers: Vec<Peer>,
+    /// What heartbeats are signed with; none: there are none.
+    pub membership_key: Option<MembershipKey>,
     /// Whether an address pool is configured.
     pub has_pools: bool,
 }
@@ -72,6 +77,8 @@ impl Published {
             warnings,
             problems: content.problems.clone(),
             nodes: content.nodes(),
+            peers: peer::peers(&content.inputs),
+            membership_key: peer::membership_key(&content.inputs),
             has_pools: content.has_pools(),
         }
     }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::{Announcer, Command, Decision, Ownership, View};
 use gateway_control::Published;
 use gateway_ir::{
@@ -17,12 +19,16 @@ use tracing::{debug, info, warn};
 
 use super::frames::Frames;
 use super::groups::Groups;
-use super::{Leave, Settings};
+use super::membership::Company;
+use super::{Leave, Order, Settings};
 use crate::board::{Board, Owner};
 use crate::links;
 
 /// What failed is tried again after this time, if nothing happens before.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// A hand-over takes some milliseconds; without an answer a lease ends by itself within this time.
+const LEAVE_MAX: Duration = Duration::from_millis(400);
 
 pub(super) struct Node {
     settings: Settings,
@@ -31,11 +37,16 @@ pub(super) struct Node {
     announcer: Announcer,
     frames: Frames,
     groups: Groups,
+    company: Company,
+    /// Who waits for this node to have handed over everything, and until when.
+    leaving: Option<(Duration, Sender<()>)>,
     present: Vec<Interface>,
     attached: BTreeMap<u32, Attached>,
     published: Option<Arc<Published>>,
     /// What the maps say.
     programmed: Option<Generation>,
+    /// Why they do not say what is wanted.
+    failure: Option<String>,
     /// When a failed attempt is repeated, on the monotonic clock.
     retry: Option<Duration>,
     /// What has been said already.
@@ -51,13 +62,21 @@ struct Attached {
 
 impl Node {
     /// Opens everything that needs rights.
-    pub(super) fn open(settings: Settings, board: Arc<Board>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        settings: Settings,
+        board: Arc<Board>,
+        orders: Sender<Order>,
+    ) -> anyhow::Result<Self> {
         let datapath = Datapath::open(&gateway_l4::Settings {
             bpf_root: settings.bpf_root.clone(),
             node: settings.node.clone(),
         })?;
         let frames = Frames::open()?;
-        let announcer = gateway_announce::Settings::new(settings.node.clone());
+        let announcer = gateway_announce::Settings {
+            epoch: time_of_day().saturating_sub(now()),
+            ..gateway_announce::Settings::new(settings.node.clone())
+        };
+        let company = Company::new(settings.node.clone(), orders, &board);
         Ok(Self {
             settings,
             board,
@@ -65,10 +84,13 @@ impl Node {
             announcer: Announcer::new(announcer),
             frames,
             groups: Groups::open(),
+            company,
+            leaving: None,
             present: Vec::new(),
             attached: BTreeMap::new(),
             published: None,
             programmed: None,
+            failure: None,
             retry: None,
             notes: BTreeSet::new(),
             owners: Vec::new(),
@@ -78,6 +100,7 @@ impl Node {
     /// How long there is nothing to do.
     pub(super) fn wait(&self) -> Duration {
         let next = self.announcer.next_wakeup().into_iter().chain(self.retry);
+        let next = next.chain(self.leaving.as_ref().map(|it| it.0));
         let next = next.min().unwrap_or(Duration::MAX);
         next.saturating_sub(now()).min(Duration::from_secs(60))
     }
@@ -112,6 +135,31 @@ impl Node {
         }
         self.announcer.advance(now);
         self.execute();
+        self.finish_leaving(now);
+    }
+
+    /// A heartbeat has come. The clock is read after that: what it grants must not begin before.
+    pub(super) fn hear(&mut self, heartbeat: &Heartbeat) {
+        self.announcer.hear(now(), heartbeat);
+    }
+
+    /// Hands over every VIP; `done` is told when this node answers for none.
+    pub(super) fn leave(&mut self, done: Sender<()>) {
+        let now = now();
+        self.published = None;
+        self.retry = None;
+        self.announcer.leave(now);
+        self.leaving = Some((now + LEAVE_MAX, done));
+        self.execute();
+        self.finish_leaving(now);
+    }
+
+    fn finish_leaving(&mut self, now: Duration) {
+        let is_over = |until: &Duration| self.announcer.is_silent() || *until <= now;
+        if let Some((_, done)) = self.leaving.take_if(|(until, _)| is_over(until)) {
+            self.silence();
+            super::tell(done.send(()));
+        }
     }
 
     /// Stops answering for every VIP.
@@ -125,6 +173,7 @@ impl Node {
                 pools: &[],
                 interfaces: &[],
                 peers: &[],
+                part: None,
             },
         );
         self.execute();
@@ -155,6 +204,8 @@ impl Node {
         // The guard is in force before an interface is attached, and before a route makes the kernel want to answer.
         let failure = self.apply(&published);
         let mut notes = self.attach(snapshot);
+        let (part, note) = self.company.follow(&published);
+        notes.extend(note);
         let attached = self.attached.values();
         let interfaces: Vec<_> = attached.map(|it| it.interface.clone()).collect();
         self.announcer.update(
@@ -164,10 +215,12 @@ impl Node {
                 pools: &snapshot.pools,
                 interfaces: &interfaces,
                 peers: &published.nodes,
+                part,
             },
         );
         self.execute();
-        self.report(&published, failure.as_deref());
+        self.failure = failure.clone();
+        self.report(&published);
         if let Some(failure) = failure {
             notes.insert(format!("gate 2 runs an older configuration: {failure}"));
         }
@@ -259,6 +312,10 @@ impl Node {
                 }
             }
         }
+        while let Some(heartbeat) = self.announcer.poll_heartbeat() {
+            self.company.send(&heartbeat);
+        }
+        self.company.note(&self.announcer.members());
         self.show_owners();
     }
 
@@ -281,14 +338,22 @@ impl Node {
                 Decision::Announce => {
                     info!(vip = %owner.vip, interfaces = ?owner.interfaces, "announced");
                 }
+                Decision::Yield(node) => {
+                    let node = self.company.name(node);
+                    info!(vip = %owner.vip, ?node, "announced by another node");
+                }
                 Decision::Withhold(reason) => {
                     warn!(vip = %owner.vip, %reason, "not announced");
                 }
             }
         }
+        self.company.count(&self.owners, &owners);
         self.owners = owners;
         let shown = self.owners.iter().map(|it| self.owner(it)).collect();
         self.board.owners(shown);
+        if let Some(published) = self.published.clone() {
+            self.report(&published);
+        }
     }
 
     fn owner(&self, ownership: &Ownership) -> Owner {
@@ -296,22 +361,25 @@ impl Node {
         let vip = vips.find(|it| it.address == ownership.vip);
         let (node, withheld) = match ownership.decision {
             Decision::Announce => (Some(self.settings.node.clone()), None),
+            Decision::Yield(node) => (self.company.name(node), None),
             Decision::Withhold(reason) => (None, Some(reason.to_string())),
         };
+        let since = ownership.since;
         Owner {
             address: ownership.vip,
             gateway: vip.map(|it| it.gateway.to_string()),
             pool: vip.map(|it| it.pool.clone()),
             node,
+            since_ms: since.map(|it| (time_of_day() + it).saturating_sub(now()).as_millis()),
             interfaces: ownership.interfaces.clone(),
             withheld,
         }
     }
 
-    fn report(&self, published: &Published, failure: Option<&str>) {
+    fn report(&self, published: &Published) {
         let services = &published.snapshot.services;
         let withheld = self.owners.iter().filter_map(|it| match it.decision {
-            Decision::Announce => None,
+            Decision::Announce | Decision::Yield(_) => None,
             Decision::Withhold(reason) => Some((it.vip, reason)),
         });
         let silent = withheld.flat_map(|(vip, reason)| {
@@ -326,10 +394,10 @@ impl Node {
             off: None,
             failures: sorted(silent),
         };
-        let refused = services.iter().zip(failure.into_iter().cycle());
+        let refused = services.iter().zip(self.failure.iter().cycle());
         let refused = refused.map(|(service, failure)| ListenerFailure {
             listener: service.listener.clone(),
-            message: failure.to_owned(),
+            message: failure.clone(),
         });
         let steer = GateReport {
             programmed: self.programmed,
@@ -358,6 +426,13 @@ fn sorted(failures: impl Iterator<Item = ListenerFailure>) -> Vec<ListenerFailur
 /// The kernel's monotonic clock, which the deadlines in its maps are in.
 fn now() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .map(Duration::from)
+        .unwrap_or_default()
+}
+
+/// The time of day, which differs from life to life of a machine, as the monotonic clock does not.
+fn time_of_day() -> Duration {
+    clock_gettime(ClockId::CLOCK_REALTIME)
         .map(Duration::from)
         .unwrap_or_default()
 }

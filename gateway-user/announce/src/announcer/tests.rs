@@ -164,6 +164,7 @@ fn chooses_interfaces_by_name_or_else_by_subnet() {
                 pools: &pools,
                 interfaces: &[eth0(3), other.clone()],
                 peers: &[],
+                part: None,
             },
         );
         assert_eq!(announcer.owners()[0].interfaces, expected);
@@ -273,6 +274,7 @@ fn update(
         now,
         View {
             peers,
+            part: None,
             vips: &vips,
             pools: &pools(),
             interfaces: &interfaces,
@@ -323,6 +325,7 @@ fn view<'a>(vips: &'a [Vip], interfaces: &'a [Interface]) -> View<'a> {
         pools: POOLS.get_or_init(pools),
         interfaces,
         peers: &[],
+        part: None,
     }
 }
 

@@ -212,6 +212,8 @@ fn published() -> Published {
         warnings: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
+        peers: Vec::new(),
+        membership_key: None,
         has_pools: true,
     }
 }

@@ -1,0 +1,390 @@
+//! Which node owns which address, agreed on by heartbeats alone. No socket, no clock, no configuration objects.
+//!
+//! Every node sends heartbeats to the voters, the voters to everybody. A heartbeat says which addresses its sender holds
+//! or wants; a voter grants each address to one node at a time and says so in its own heartbeats, together with the
+//! newest heartbeat that it took into account. A node answers until the send time of what a majority granted, plus the
+//! lease. Two majorities share a voter, whose earlier grant outlasts the lease that came of it: there are never two
+//! owners, whatever is lost, late or cut off, and without clocks that agree. Only a planned hand-over has two for a
+//! moment, the one that leaves and the one that it named.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+mod candidate;
+mod grants;
+pub mod heartbeat;
+mod peers;
+mod picture;
+mod rank;
+mod sets;
+mod strategy;
+
+use self::candidate::{Candidate, State};
+use self::grants::{Change, Giving, Grants, Wish};
+use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
+use self::peers::{Peer, Sent, Worth};
+use self::picture::Picture;
+use self::rank::Plan;
+use self::sets::Sets;
+
+pub use self::grants::Terms;
+
+#[cfg(test)]
+mod tests;
+
+/// What a membership is started with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// This node.
+    pub node: NodeId,
+    /// This life of the process; greater than that of any former one.
+    pub incarnation: u64,
+    /// Lengths that all nodes agree on.
+    pub terms: Terms,
+}
+
+/// What exists right now, as far as ownership is concerned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scene {
+    /// All nodes, this one among them.
+    pub nodes: BTreeSet<NodeId>,
+    /// Those that vote.
+    pub voters: BTreeSet<NodeId>,
+    /// Every VIP, and whether this node could answer for it.
+    pub vips: BTreeMap<IpAddr, Fitness>,
+    /// Whether this node takes part.
+    pub serving: Serving,
+    /// The configuration that this node runs.
+    pub generation: u64,
+}
+
+/// Whether this node could answer for an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitness {
+    /// It could.
+    Fit,
+    /// It has no interface for it.
+    Unfit,
+}
+
+/// An address that this node answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The VIP.
+    pub vip: IpAddr,
+    /// When this node won it.
+    pub since: Duration,
+    /// The send time of what a majority has granted: the answer ends one lease later.
+    pub evidence: Duration,
+}
+
+/// What is known of another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The node.
+    pub node: NodeId,
+    /// When its last trustworthy heartbeat came.
+    pub heard: Option<Duration>,
+    /// From the sending of a heartbeat to the arrival of its echo.
+    pub round_trip: Option<Duration>,
+    /// The configuration that it runs.
+    pub generation: u64,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Membership {
+    identity: Identity,
+    scene: Scene,
+    sets: Sets,
+    /// Before this moment nothing is given: a former life of this process may have granted it.
+    mute_until: Duration,
+    grants: Grants,
+    peers: BTreeMap<NodeId, Peer>,
+    sent: Sent,
+    sequence: u64,
+    last_beat: Option<Duration>,
+    /// Something has happened that others should know before the next beat.
+    eager: bool,
+    candidates: BTreeMap<IpAddr, Candidate>,
+    picture: Picture,
+    calm_since: Duration,
+    next_move: Duration,
+    /// When a decision is due, apart from beats.
+    due: Option<Duration>,
+    out: VecDeque<Heartbeat>,
+}
+
+impl Membership {
+    /// Starts a life. It grants nothing for the length of a grant.
+    pub fn new(now: Duration, identity: Identity) -> Self {
+        Self {
+            identity,
+            scene: Scene::default(),
+            sets: Sets::default(),
+            mute_until: now + identity.terms.grant(),
+            grants: Grants::default(),
+            peers: BTreeMap::new(),
+            sent: Sent::default(),
+            sequence: 0,
+            last_beat: None,
+            eager: false,
+            candidates: BTreeMap::new(),
+            picture: Picture::default(),
+            calm_since: now,
+            next_move: now,
+            due: None,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Takes note of what exists. What is due at `now` is done as well.
+    pub fn update(&mut self, now: Duration, scene: Scene) {
+        if scene != self.scene {
+            self.sets.change(scene.voters.clone());
+            self.peers.retain(|node, _| scene.nodes.contains(node));
+            for vip in scene.vips.keys() {
+                self.candidates.entry(*vip).or_insert_with(Candidate::new);
+            }
+            self.candidates
+                .retain(|vip, _| scene.vips.contains_key(vip));
+            self.scene = scene;
+            self.eager = true;
+        }
+        self.advance(now);
+    }
+
+    /// Takes part no more: hands every address over, then keeps silent for good.
+    pub fn leave(&mut self, now: Duration) {
+        self.scene.serving = Serving::Nothing;
+        self.eager = true;
+        self.advance(now);
+    }
+
+    /// Takes a heartbeat into account that was proved to come from who it says.
+    pub fn hear(&mut self, now: Duration, heartbeat: &Heartbeat) {
+        self.expire(now);
+        let known = self.scene.nodes.contains(&heartbeat.from);
+        if heartbeat.to != self.identity.node || heartbeat.from == self.identity.node || !known {
+            return;
+        }
+        let echo = heartbeat
+            .echo
+            .filter(|echo| echo.incarnation == self.identity.incarnation);
+        let echoed = echo.and_then(|echo| self.sent.at(echo.sequence));
+        let patience = self.identity.terms.grant();
+        let peer = self
+            .peers
+            .entry(heartbeat.from)
+            .or_insert_with(Peer::unknown);
+        if peer.hear(now, heartbeat, echoed, patience) != Worth::Fresh {
+            return;
+        }
+        let accepted = echo.map_or(0, |echo| echo.accepted);
+        if let Some(sent) = self.sent.at(accepted) {
+            self.count(heartbeat, accepted, sent);
+        }
+        if heartbeat.voters == self.sets.id() && self.is_voter() {
+            if let Some(peer) = self.peers.get_mut(&heartbeat.from) {
+                peer.accept();
+            }
+            self.weigh(now, heartbeat.from, &heartbeat.asked);
+        }
+        self.advance(now);
+    }
+
+    /// Does what is due at `now`.
+    pub fn advance(&mut self, now: Duration) {
+        self.expire(now);
+        let heard: BTreeMap<NodeId, SetId> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.is_fresh(now, self.identity.terms.grant()))
+            .map(|(node, peer)| (*node, peer.voters))
+            .chain([(self.identity.node, self.sets.id())])
+            .collect();
+        self.sets
+            .follow(now, self.identity.terms.grant(), &heard, &self.scene.nodes);
+        self.decide(now);
+        if self.next_beat().is_none_or(|next| next <= now) {
+            self.beat(now);
+            // This node's own vote may be the one that was missing.
+            self.decide(now);
+        }
+    }
+
+    /// When [`Self::advance`] has something to do again.
+    pub fn next_wakeup(&self) -> Duration {
+        let beat = self.next_beat().unwrap_or_default();
+        let grants = self.grants.next_wakeup();
+        grants.into_iter().chain(self.due).fold(beat, Duration::min)
+    }
+
+    /// The next heartbeat to send, oldest first.
+    pub fn poll(&mut self) -> Option<Heartbeat> {
+        self.out.pop_front()
+    }
+
+    /// The addresses that this node answers for, sorted.
+    pub fn holdings(&self) -> impl Iterator<Item = Holding> {
+        self.candidates.iter().filter_map(|(vip, candidate)| {
+            Some(Holding {
+                vip: *vip,
+                since: candidate.held_since()?,
+                evidence: self.evidence(candidate)?,
+            })
+        })
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.identity.node
+    }
+
+    /// The node that a majority has made the owner of an address, as far as this node knows.
+    pub fn owner(&self, vip: IpAddr) -> Option<NodeId> {
+        self.picture.owner(vip)
+    }
+
+    /// Tells whether a majority of the voters is heard.
+    pub fn is_connected(&self) -> bool {
+        self.picture.is_connected()
+    }
+
+    /// The other nodes, as far as they were heard.
+    pub fn members(&self) -> impl Iterator<Item = Member> {
+        self.peers.iter().map(|(node, peer)| Member {
+            node: *node,
+            heard: peer.fresh_at,
+            round_trip: peer.round_trip,
+            generation: peer.generation,
+        })
+    }
+
+    fn is_voter(&self) -> bool {
+        self.sets.voters().contains(&self.identity.node)
+    }
+
+    fn evidence(&self, candidate: &Candidate) -> Option<Duration> {
+        candidate.evidence(self.sets.voters(), self.sets.majority())
+    }
+
+    /// Ends what has run out: an address that was lost is won again or not at all.
+    fn expire(&mut self, now: Duration) {
+        let (voters, majority) = (self.sets.voters(), self.sets.majority());
+        for candidate in self.candidates.values_mut() {
+            let until = candidate
+                .evidence(voters, majority)
+                .map(|evidence| evidence + self.identity.terms.lease);
+            if candidate.held_since().is_some() && until.is_none_or(|until| until <= now) {
+                candidate.drop_claim(now, Duration::ZERO);
+                self.eager = true;
+            }
+        }
+        if self.grants.expire(now) == Change::Told {
+            self.eager = true;
+        }
+    }
+
+    /// Counts a voter's grants as evidence.
+    fn count(&mut self, heartbeat: &Heartbeat, accepted: u64, sent: Duration) {
+        for granted in &heartbeat.granted {
+            if granted.holder != self.identity.node {
+                continue;
+            }
+            if let Some(candidate) = self.candidates.get_mut(&granted.vip) {
+                candidate.granted(heartbeat.from, accepted, sent);
+            }
+        }
+    }
+
+    /// Weighs a node's wishes as a voter.
+    fn weigh(&mut self, now: Duration, from: NodeId, asked: &[Asked]) {
+        let giving = if now >= self.mute_until && self.sets.is_settled() {
+            Giving::Anew
+        } else {
+            Giving::RenewalsOnly
+        };
+        let alive = self.alive(now).into_iter();
+        let able: Vec<NodeId> = alive
+            .filter(|(_, serving)| *serving == Serving::Everything)
+            .map(|(node, _)| node)
+            .collect();
+        let wish = Wish {
+            from,
+            asked,
+            giving,
+            able: &able,
+        };
+        if self.grants.weigh(now, &self.identity.terms, wish) == Change::Told {
+            self.eager = true;
+        }
+    }
+
+    /// The nodes that this one hears, itself among them, sorted.
+    fn alive(&self, now: Duration) -> Vec<(NodeId, Serving)> {
+        let patience = self.identity.terms.grant();
+        let peers = self.peers.iter();
+        let mut alive: Vec<_> = peers
+            .filter(|(_, peer)| peer.is_fresh(now, patience))
+            .map(|(node, peer)| (*node, peer.serving))
+            .chain([(self.identity.node, self.scene.serving)])
+            .collect();
+        alive.sort_unstable();
+        alive
+    }
+
+    fn next_beat(&self) -> Option<Duration> {
+        let last = self.last_beat?;
+        let beat = self.identity.terms.beat;
+        // News go out at once, but not each by itself when there are many.
+        Some(last + if self.eager { beat / 50 } else { beat })
+    }
+
+    fn beat(&mut self, now: Duration) {
+        self.eager = false;
+        self.last_beat = Some(now);
+        self.sequence += 1;
+        self.sent.note(self.sequence, now);
+        let asked: Vec<Asked> = self
+            .candidates
+            .iter()
+            .filter_map(|(vip, candidate)| {
+                let stance = candidate.stance()?;
+                Some(Asked { vip: *vip, stance })
+            })
+            .collect();
+        let me = self.identity.node;
+        let mut told = self.sets.voters().clone();
+        let (mut granted, mut alive) = (Vec::new(), Vec::new());
+        if self.is_voter() {
+            self.weigh(now, me, &asked);
+            self.eager = false;
+            for (vip, candidate) in &mut self.candidates {
+                if self.grants.is_granted(*vip, me) {
+                    candidate.granted(me, self.sequence, now);
+                }
+            }
+            granted = self.grants.list();
+            alive = self.alive(now);
+            told.clone_from(&self.scene.nodes);
+        }
+        told.remove(&me);
+        for to in told {
+            self.out.push_back(Heartbeat {
+                from: me,
+                to,
+                incarnation: self.identity.incarnation,
+                sequence: self.sequence,
+                voters: self.sets.id(),
+                generation: self.scene.generation,
+                serving: self.scene.serving,
+                echo: self.peers.get(&to).and_then(Peer::echo),
+                asked: asked.clone(),
+                granted: granted.clone(),
+                alive: alive.clone(),
+            });
+        }
+    }
+}

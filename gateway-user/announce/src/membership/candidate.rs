@@ -1,0 +1,111 @@
+//! The claimant's side: how this node stands to one address, and on what evidence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::heartbeat::{NodeId, Stance};
+
+/// This node's way to one address and back.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) state: State,
+    /// Since when nobody has it, as far as a majority says.
+    pub(super) free_since: Option<Duration>,
+    /// It is not asked for before.
+    pub(super) not_before: Duration,
+    /// Nodes that did not take it when it was handed to them.
+    pub(super) declined: BTreeMap<NodeId, Duration>,
+    /// By voter: when the newest wish was sent that the voter took into account and granted.
+    evidence: BTreeMap<NodeId, Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Idle,
+    /// Asked for since this heartbeat and moment.
+    Asking {
+        first: u64,
+        since: Duration,
+    },
+    Held {
+        first: u64,
+        since: Duration,
+    },
+    /// Answers go on until the other node gives them.
+    Releasing {
+        first: u64,
+        since: Duration,
+        to: NodeId,
+        began: Duration,
+    },
+}
+
+impl Candidate {
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Idle,
+            free_since: None,
+            not_before: Duration::ZERO,
+            declined: BTreeMap::new(),
+            evidence: BTreeMap::new(),
+        }
+    }
+
+    /// What the heartbeats say about it.
+    pub(super) fn stance(&self) -> Option<Stance> {
+        match self.state {
+            State::Idle => None,
+            State::Asking { .. } => Some(Stance::Wanted),
+            State::Held { .. } => Some(Stance::Held),
+            State::Releasing { to, .. } => Some(Stance::Released(to)),
+        }
+    }
+
+    /// Starts to ask, beginning with a heartbeat that is not sent yet.
+    pub(super) fn ask(&mut self, now: Duration, first: u64) {
+        self.evidence.clear();
+        self.state = State::Asking { first, since: now };
+    }
+
+    /// Gives up; what was granted before never counts again.
+    pub(super) fn drop_claim(&mut self, now: Duration, pause: Duration) {
+        self.evidence.clear();
+        self.state = State::Idle;
+        self.free_since = None;
+        self.not_before = now + pause;
+    }
+
+    /// A voter granted it, in answer to heartbeat `sequence`, which was sent at `sent`.
+    pub(super) fn granted(&mut self, voter: NodeId, sequence: u64, sent: Duration) {
+        let first = match self.state {
+            State::Idle => return,
+            State::Asking { first, .. }
+            | State::Held { first, .. }
+            | State::Releasing { first, .. } => first,
+        };
+        if sequence < first {
+            return;
+        }
+        let newest = self.evidence.entry(voter).or_default();
+        *newest = sent.max(*newest);
+    }
+
+    /// The send time of what a majority of the voters has granted.
+    pub(super) fn evidence(&self, voters: &BTreeSet<NodeId>, majority: usize) -> Option<Duration> {
+        let granted = self
+            .evidence
+            .iter()
+            .filter(|(voter, _)| voters.contains(voter));
+        let mut times: Vec<Duration> = granted.map(|(_, sent)| *sent).collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        times.get(majority.checked_sub(1)?).copied()
+    }
+
+    /// Since when this node answers for it; none: it does not.
+    pub(super) fn held_since(&self) -> Option<Duration> {
+        match self.state {
+            State::Idle | State::Asking { .. } => None,
+            State::Held { since, .. } | State::Releasing { since, .. } => Some(since),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The voter's side: to whom each address is granted, and until when.
+//!
+//! A grant outlasts every lease that it can have led to: it counts from the arrival of a wish, the lease from its
+//! sending, and [`Terms::grant`] is longer than [`Terms::lease`] by more than two clocks may differ.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::heartbeat::{Asked, Granted, NodeId, Stance};
+
+/// Lengths that all nodes agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Distance of heartbeats.
+    pub beat: Duration,
+    /// How long a node may answer, from the sending of what a majority granted.
+    pub lease: Duration,
+}
+
+impl Terms {
+    /// How long a voter keeps its word: two clocks may differ by 2 %, and a tenth of a beat or so is spent between a
+    /// decision and the kernel's map.
+    pub fn grant(&self) -> Duration {
+        self.lease + self.lease / 50 + self.beat / 4
+    }
+}
+
+impl Default for Terms {
+    /// 100 ms and 300 ms.
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_millis(100),
+            lease: Duration::from_millis(300),
+        }
+    }
+}
+
+/// Whether a voter may give what nobody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Giving {
+    /// It may.
+    Anew,
+    /// It only renews: it may have forgotten a grant, or the former voters may still make owners.
+    RenewalsOnly,
+}
+
+/// Whether something that others must know has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Nothing,
+    Told,
+}
+
+impl From<bool> for Change {
+    fn from(has_changed: bool) -> Self {
+        if has_changed {
+            Self::Told
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+/// The word of one voter on every address.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    entries: BTreeMap<IpAddr, Grant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    holder: NodeId,
+    until: Duration,
+    /// Until when a former holder may still answer, which handed the address over.
+    former_until: Duration,
+    /// Whether the holder has asked; one that was only named by its predecessor has not.
+    asked: bool,
+    armed: bool,
+}
+
+/// A wish, and under which circumstances it is weighed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    pub(super) from: NodeId,
+    pub(super) asked: &'a [Asked],
+    pub(super) giving: Giving,
+    /// The nodes that could take an address that is handed over.
+    pub(super) able: &'a [NodeId],
+}
+
+impl Grants {
+    /// Takes a node's wishes into account.
+    pub(super) fn weigh(&mut self, now: Duration, terms: &Terms, wish: Wish<'_>) -> Change {
+        let mut change = self.withdraw(now, wish);
+        for asked in wish.asked {
+            if self.weigh_one(now, terms, *asked, wish) == Change::Told {
+                change = Change::Told;
+            }
+        }
+        change
+    }
+
+    /// Forgets what has run out.
+    pub(super) fn expire(&mut self, now: Duration) -> Change {
+        let before = self.entries.len();
+        self.entries.retain(|_, grant| grant.until > now);
+        Change::from(self.entries.len() != before)
+    }
+
+    /// When something runs out next.
+    pub(super) fn next_wakeup(&self) -> Option<Duration> {
+        self.entries.values().map(|grant| grant.until).min()
+    }
+
+    /// What the heartbeats say.
+    pub(super) fn list(&self) -> Vec<Granted> {
+        let told = self.entries.iter().map(|(vip, grant)| Granted {
+            vip: *vip,
+            holder: grant.holder,
+            armed: grant.armed,
+        });
+        told.collect()
+    }
+
+    /// Tells whether an address is a node's.
+    pub(super) fn is_granted(&self, vip: IpAddr, node: NodeId) -> bool {
+        self.entries
+            .get(&vip)
+            .is_some_and(|grant| grant.holder == node)
+    }
+
+    /// Frees what a node held and does not ask for any more: it fell silent before it said so.
+    fn withdraw(&mut self, now: Duration, wish: Wish<'_>) -> Change {
+        let mut change = Change::Nothing;
+        self.entries.retain(|vip, grant| {
+            let is_asked = wish.asked.iter().any(|it| it.vip == *vip);
+            if grant.holder != wish.from || is_asked || !grant.asked {
+                return true;
+            }
+            if grant.armed || grant.former_until <= now {
+                change = Change::Told;
+            }
+            grant.armed = false;
+            grant.until = grant.until.min(grant.former_until);
+            grant.until > now
+        });
+        change
+    }
+
+    fn weigh_one(&mut self, now: Duration, terms: &Terms, asked: Asked, wish: Wish<'_>) -> Change {
+        let until = now + terms.grant();
+        let armed = match asked.stance {
+            Stance::Held | Stance::Released(_) => true,
+            Stance::Wanted => false,
+        };
+        let Some(grant) = self.entries.get_mut(&asked.vip).filter(|it| it.until > now) else {
+            if wish.giving == Giving::RenewalsOnly {
+                return Change::Nothing;
+            }
+            let grant = Grant {
+                holder: wish.from,
+                until,
+                former_until: Duration::ZERO,
+                asked: true,
+                armed,
+            };
+            self.entries.insert(asked.vip, grant);
+            return Change::Told;
+        };
+        if grant.holder != wish.from {
+            return Change::Nothing;
+        }
+        match asked.stance {
+            // Two hand-overs in a row would let the first holder meet the third.
+            Stance::Released(to) if grant.former_until <= now && wish.able.contains(&to) => {
+                *grant = Grant {
+                    holder: to,
+                    until,
+                    former_until: grant.until,
+                    asked: false,
+                    armed: false,
+                };
+                Change::Told
+            }
+            Stance::Wanted | Stance::Held | Stance::Released(_) => {
+                let news = grant.armed != armed || !grant.asked;
+                grant.until = until;
+                grant.asked = true;
+                grant.armed = armed;
+                Change::from(news)
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What is known of the other nodes: who was heard when, and what the voters among them say.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId};
+
+/// Heartbeats whose send times are remembered: more than are under way in the life of any lease.
+const SENT_MAX: usize = 256;
+
+/// When this node's newest heartbeats were sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent {
+    times: VecDeque<(u64, Duration)>,
+}
+
+impl Sent {
+    pub(super) fn note(&mut self, sequence: u64, now: Duration) {
+        if self.times.len() == SENT_MAX {
+            self.times.pop_front();
+        }
+        self.times.push_back((sequence, now));
+    }
+
+    pub(super) fn at(&self, sequence: u64) -> Option<Duration> {
+        let found = self.times.binary_search_by_key(&sequence, |it| it.0).ok()?;
+        self.times.get(found).map(|it| it.1)
+    }
+}
+
+/// Another node.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    incarnation: u64,
+    sequence: u64,
+    accepted: u64,
+    /// When a heartbeat came that is surely no recording: it echoes what this node sent shortly before.
+    pub(super) fresh_at: Option<Duration>,
+    pub(super) round_trip: Option<Duration>,
+    pub(super) voters: SetId,
+    pub(super) generation: u64,
+    pub(super) serving: Serving,
+    pub(super) granted: BTreeMap<IpAddr, Granted>,
+    pub(super) alive: Vec<(NodeId, Serving)>,
+}
+
+/// What a heartbeat is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Worth {
+    /// Older than one that came before, or a recording.
+    Nothing,
+    /// In order, but it may be a recording: it shows nothing that this node has sent lately.
+    Hearsay,
+    /// An answer to what this node has just sent.
+    Fresh,
+}
+
+impl Peer {
+    pub(super) fn unknown() -> Self {
+        Self {
+            incarnation: 0,
+            sequence: 0,
+            accepted: 0,
+            fresh_at: None,
+            round_trip: None,
+            voters: SetId::default(),
+            generation: 0,
+            serving: Serving::Nothing,
+            granted: BTreeMap::new(),
+            alive: Vec::new(),
+        }
+    }
+
+    /// Takes note of a heartbeat. `echoed` is when this node sent what the heartbeat echoes.
+    pub(super) fn hear(
+        &mut self,
+        now: Duration,
+        heartbeat: &Heartbeat,
+        echoed: Option<Duration>,
+        patience: Duration,
+    ) -> Worth {
+        let place = (heartbeat.incarnation, heartbeat.sequence);
+        let echoed = echoed.filter(|sent| now.saturating_sub(*sent) <= patience);
+        // A machine without a clock may come back with an earlier time of day; no recording echoes what was just sent.
+        let is_back = heartbeat.incarnation < self.incarnation
+            && echoed.is_some()
+            && !self.is_fresh(now, patience);
+        if place <= (self.incarnation, self.sequence) && !is_back {
+            return Worth::Nothing;
+        }
+        if heartbeat.incarnation != self.incarnation {
+            self.accepted = 0;
+        }
+        (self.incarnation, self.sequence) = place;
+        let Some(sent) = echoed else {
+            return Worth::Hearsay;
+        };
+        self.round_trip = Some(now.saturating_sub(sent));
+        self.fresh_at = Some(now);
+        self.voters = heartbeat.voters;
+        self.generation = heartbeat.generation;
+        self.serving = heartbeat.serving;
+        self.granted = heartbeat.granted.iter().map(|it| (it.vip, *it)).collect();
+        self.alive.clone_from(&heartbeat.alive);
+        Worth::Fresh
+    }
+
+    /// Notes that the wishes of the newest heartbeat were taken into account.
+    pub(super) fn accept(&mut self) {
+        self.accepted = self.sequence;
+    }
+
+    pub(super) fn echo(&self) -> Option<Echo> {
+        (self.sequence > 0).then_some(Echo {
+            incarnation: self.incarnation,
+            sequence: self.sequence,
+            accepted: self.accepted,
+        })
+    }
+
+    pub(super) fn is_fresh(&self, now: Duration, patience: Duration) -> bool {
+        self.fresh_at
+            .is_some_and(|at| now.saturating_sub(at) <= patience)
+    }
+}

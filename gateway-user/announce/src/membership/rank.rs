@@ -1,0 +1,118 @@
+//! Who should ask for an address first. Only a matter of order: it makes fail-over quick and loads even, and whatever it
+//! says, only grants make an owner.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::heartbeat::{NodeId, Serving, fnv};
+
+/// The nodes and addresses as they are known, and what follows for the free ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Plan {
+    candidates: Vec<(NodeId, Serving)>,
+    loads: BTreeMap<NodeId, usize>,
+    vips: usize,
+    /// The free addresses, each with the nodes in the order in which they should ask.
+    orders: BTreeMap<IpAddr, Vec<NodeId>>,
+}
+
+impl Plan {
+    /// Makes the plan; every node that knows the same makes the same.
+    pub(super) fn new(
+        alive: &[(NodeId, Serving)],
+        owners: &BTreeMap<IpAddr, Option<NodeId>>,
+    ) -> Self {
+        let mut plan = Self {
+            candidates: alive
+                .iter()
+                .copied()
+                .filter(|(_, serving)| *serving != Serving::Nothing)
+                .collect(),
+            vips: owners.len(),
+            ..Self::default()
+        };
+        for owner in owners.values().flatten() {
+            *plan.loads.entry(*owner).or_default() += 1;
+        }
+        for vip in owners
+            .iter()
+            .filter(|(_, owner)| owner.is_none())
+            .map(|(vip, _)| *vip)
+        {
+            let order = plan.order(vip);
+            if let Some(first) = order.first() {
+                *plan.loads.entry(*first).or_default() += 1;
+            }
+            plan.orders.insert(vip, order);
+        }
+        plan
+    }
+
+    /// How many nodes ask for a free address before this one; all of them before one that is not a candidate.
+    pub(super) fn rank(&self, vip: IpAddr, node: NodeId) -> usize {
+        let order = self.orders.get(&vip).map(Vec::as_slice).unwrap_or_default();
+        order
+            .iter()
+            .position(|it| *it == node)
+            .unwrap_or(order.len())
+    }
+
+    /// The most addresses that a node should hold.
+    pub(super) fn load_max(&self) -> usize {
+        self.even_load() + 1
+    }
+
+    /// The node that should take over an address that another gives up.
+    pub(super) fn successor(&self, vip: IpAddr, not: &[NodeId], load_max: usize) -> Option<NodeId> {
+        let mut order = self.order(vip).into_iter();
+        order.find(|node| {
+            let serves_all = self.candidates.contains(&(*node, Serving::Everything));
+            serves_all && !not.contains(node) && self.load(*node) < load_max
+        })
+    }
+
+    /// Notes that a node gets one more.
+    pub(super) fn assign(&mut self, node: NodeId) {
+        *self.loads.entry(node).or_default() += 1;
+    }
+
+    /// Addresses per node, if all had the same, rounded up.
+    pub(super) fn even_load(&self) -> usize {
+        let everything = self
+            .candidates
+            .iter()
+            .filter(|it| it.1 == Serving::Everything);
+        self.vips.div_ceil(everything.count().max(1))
+    }
+
+    fn load(&self, node: NodeId) -> usize {
+        self.loads.get(&node).copied().unwrap_or_default()
+    }
+
+    fn order(&self, vip: IpAddr) -> Vec<NodeId> {
+        let mut keyed: Vec<_> = self
+            .candidates
+            .iter()
+            .map(|(node, serving)| {
+                let full = self.load(*node) >= self.load_max();
+                let reserve = *serving == Serving::Reserve;
+                (reserve, full, std::cmp::Reverse(score(vip, *node)), *node)
+            })
+            .collect();
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, _, _, node)| node).collect()
+    }
+}
+
+/// Rendezvous hashing: the node with the highest score is the address's first choice.
+pub(super) fn score(vip: IpAddr, node: NodeId) -> u64 {
+    let address = match vip {
+        IpAddr::V4(address) => fnv(&address.octets()),
+        IpAddr::V6(address) => fnv(&address.octets()),
+    };
+    // The finish of SplitMix64: FNV alone leaves the high bits of similar names similar.
+    let mut bits = address ^ node.0.rotate_left(32);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}

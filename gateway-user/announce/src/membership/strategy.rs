@@ -1,0 +1,234 @@
+//! What this node asks for, holds and hands over. However wrong it were, no address would have two owners: that is what
+//! grants are for. It decides how soon there is one and how even the load is.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Candidate, Fitness, Membership, NodeId, Picture, Plan, Serving, State};
+
+/// What a decision is made on.
+struct Ground<'a> {
+    now: Duration,
+    me: NodeId,
+    /// The number of the next heartbeat.
+    next: u64,
+    serving: Serving,
+    beat: Duration,
+    grant: Duration,
+    /// Before this moment the voters that started together with this node give nothing.
+    patient_until: Duration,
+    picture: &'a Picture,
+    plan: &'a Plan,
+}
+
+impl Membership {
+    /// Goes through all addresses and notes when that is due again.
+    pub(super) fn decide(&mut self, now: Duration) {
+        self.look(now);
+        let owners = self.owners();
+        let mut plan = Plan::new(&self.picture.alive(), &owners);
+        self.hold(now);
+        let ground = Ground {
+            now,
+            me: self.identity.node,
+            next: self.sequence + 1,
+            serving: self.scene.serving,
+            beat: self.identity.terms.beat,
+            grant: self.identity.terms.grant(),
+            patient_until: self.mute_until + self.identity.terms.beat / 5,
+            picture: &self.picture,
+            plan: &plan,
+        };
+        let mut due = None;
+        for (vip, candidate) in &mut self.candidates {
+            let before = candidate.state;
+            match self.scene.vips.get(vip) {
+                Some(Fitness::Fit) => ground.consider(*vip, candidate, &mut due),
+                Some(Fitness::Unfit) | None => {
+                    if candidate.state != State::Idle {
+                        candidate.drop_claim(now, Duration::ZERO);
+                    }
+                }
+            }
+            self.eager |= candidate.state != before;
+        }
+        self.hand_over(now, &mut plan);
+        let (voters, majority) = (self.sets.voters(), self.sets.majority());
+        let leases = self
+            .candidates
+            .values()
+            .filter(|it| it.held_since().is_some());
+        let ends = leases
+            .filter_map(|it| Some(it.evidence(voters, majority)? + self.identity.terms.lease));
+        self.due = ends.chain(due).min();
+    }
+
+    /// Puts together what the voters say.
+    fn look(&mut self, now: Duration) {
+        let before = self.picture.alive();
+        let mut picture = Picture::new(self.sets.majority());
+        let me = self.identity.node;
+        for voter in self.sets.voters() {
+            if *voter == me {
+                let own = self.grants.list().into_iter().map(|it| (it.vip, it));
+                picture.add(me, own.collect(), &self.alive(now));
+            } else if let Some(peer) = self.peers.get(voter)
+                && peer.is_fresh(now, self.identity.terms.grant())
+            {
+                picture.add(*voter, peer.granted.clone(), &peer.alive);
+            }
+        }
+        if picture.alive() != before {
+            self.calm_since = now;
+        }
+        self.picture = picture;
+    }
+
+    fn owners(&self) -> BTreeMap<IpAddr, Option<NodeId>> {
+        let vips = self.scene.vips.keys();
+        vips.map(|vip| (*vip, self.picture.leader(*vip).map(|it| it.0)))
+            .collect()
+    }
+
+    /// An address that a majority has granted by now is held.
+    fn hold(&mut self, now: Duration) {
+        let (voters, majority) = (self.sets.voters(), self.sets.majority());
+        let lease = self.identity.terms.lease;
+        for candidate in self.candidates.values_mut() {
+            let State::Asking { first, .. } = candidate.state else {
+                continue;
+            };
+            let evidence = candidate.evidence(voters, majority);
+            if evidence.is_some_and(|evidence| evidence + lease > now) {
+                candidate.state = State::Held { first, since: now };
+                self.eager = true;
+            }
+        }
+    }
+
+    /// Names a successor for what this node should not hold: everything when it leaves, one after the other when others
+    /// hold less.
+    fn hand_over(&mut self, now: Duration, plan: &mut Plan) {
+        let me = self.identity.node;
+        let beat = self.identity.terms.beat;
+        let held: Vec<IpAddr> = self
+            .candidates
+            .iter()
+            .filter(|(_, it)| matches!(it.state, State::Held { .. }))
+            .map(|(vip, _)| *vip)
+            .collect();
+        let (count, load_max) = match self.scene.serving {
+            Serving::Nothing | Serving::Reserve => (held.len(), usize::MAX),
+            Serving::Everything | Serving::Part => {
+                let calm = now >= self.next_move && now >= self.calm_since + beat * 10;
+                let excess = held.len().saturating_sub(plan.load_max());
+                (if calm { excess.min(1) } else { 0 }, plan.even_load())
+            }
+        };
+        let mut left = count;
+        for vip in held {
+            if left == 0 {
+                break;
+            }
+            let Some(candidate) = self.candidates.get_mut(&vip) else {
+                continue;
+            };
+            candidate.declined.retain(|_, until| *until > now);
+            let mut not: Vec<NodeId> = candidate.declined.keys().copied().collect();
+            not.push(me);
+            let (Some(to), State::Held { first, since }) =
+                (plan.successor(vip, &not, load_max), candidate.state)
+            else {
+                continue;
+            };
+            plan.assign(to);
+            candidate.state = State::Releasing {
+                first,
+                since,
+                to,
+                began: now,
+            };
+            left -= 1;
+            self.next_move = now + beat * 2;
+            self.eager = true;
+        }
+    }
+}
+
+impl Ground<'_> {
+    fn consider(&self, vip: IpAddr, candidate: &mut Candidate, due: &mut Option<Duration>) {
+        match candidate.state {
+            State::Idle => {
+                if let Some(at) = self.ask_at(vip, candidate) {
+                    if at <= self.now {
+                        candidate.ask(self.now, self.next);
+                    } else {
+                        *due = Some(due.map_or(at, |due| due.min(at)));
+                    }
+                }
+            }
+            State::Asking { since, .. } => {
+                if self.should_withdraw(vip, since) {
+                    let rank = u32::try_from(self.plan.rank(vip, self.me)).unwrap_or(u32::MAX);
+                    candidate.drop_claim(self.now, self.step().saturating_mul(rank + 1));
+                }
+            }
+            State::Held { .. } => {}
+            State::Releasing {
+                first,
+                since,
+                to,
+                began,
+            } => {
+                if self.picture.is_armed(vip, to) {
+                    candidate.drop_claim(self.now, self.grant);
+                } else if self.now >= began + self.grant {
+                    candidate.declined.insert(to, self.now + self.grant * 10);
+                    candidate.state = State::Held { first, since };
+                }
+            }
+        }
+    }
+
+    /// When this node should ask for an address.
+    fn ask_at(&self, vip: IpAddr, candidate: &mut Candidate) -> Option<Duration> {
+        if self.serving == Serving::Nothing || !self.picture.is_connected() {
+            candidate.free_since = None;
+            return None;
+        }
+        // Its holder has named this node, or this node lost a lease that the voters still have.
+        if self.picture.votes(vip, self.me) > 0 {
+            return Some(candidate.not_before);
+        }
+        if !self.picture.is_free_for(vip, self.me) {
+            candidate.free_since = None;
+            return None;
+        }
+        let since = *candidate
+            .free_since
+            .get_or_insert(self.now.max(self.patient_until));
+        let rank = u32::try_from(self.plan.rank(vip, self.me)).unwrap_or(u32::MAX);
+        let at = since + self.step().saturating_mul(rank);
+        Some(at.max(candidate.not_before))
+    }
+
+    /// Whether somebody else is nearer to a majority: votes that are split among several help nobody.
+    fn should_withdraw(&self, vip: IpAddr, since: Duration) -> bool {
+        if self.serving == Serving::Nothing {
+            return true;
+        }
+        let asking = self.now.saturating_sub(since);
+        let leads = self
+            .picture
+            .leader(vip)
+            .is_none_or(|(node, _)| node == self.me);
+        let has_lost = !self.picture.is_free_for(vip, self.me) && !leads;
+        asking >= self.grant || (has_lost && asking >= self.beat)
+    }
+
+    /// How much later each next node asks: enough for a round trip of the one before.
+    fn step(&self) -> Duration {
+        self.beat / 5
+    }
+}

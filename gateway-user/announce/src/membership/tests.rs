@@ -1,0 +1,239 @@
+//! Promises of the membership, as histories of simulated nodes on a network that loses, delays and cuts.
+
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::test_runner::{Config, TestRunner};
+use proptest::{collection, sample};
+
+use self::world::World;
+use super::*;
+
+mod world;
+
+/// Steps of random histories, all together: what runs at every build. The full run sets another number.
+const STEPS: u32 = 1_000;
+/// The fewest nodes of a random history.
+const NODES_MIN: usize = 3;
+
+#[test]
+fn three_nodes_share_the_addresses_evenly_and_soon() {
+    let mut world = World::new(3, 6);
+    world.run(at(1000));
+    assert_eq!(world.unowned(), 0);
+    let loads = world.loads();
+    assert!(loads.iter().all(|load| *load <= 3), "{loads:?}");
+}
+
+#[test]
+fn dead_owner_is_replaced_within_half_a_second() {
+    let mut world = World::new(3, 6);
+    world.run(at(1000));
+    world.kill(0);
+    world.run(at(500));
+    assert_eq!(world.unowned(), 0);
+    assert_eq!(world.loads()[0], 0);
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn two_of_five_voters_may_die() {
+    let mut world = World::new(5, 10);
+    world.run(at(1000));
+    world.kill(1);
+    world.kill(3);
+    world.run(at(600));
+    assert_eq!(world.unowned(), 0);
+    world.kill(4);
+    world.run(at(600));
+    assert_eq!(world.unowned(), 10, "two of five are no majority");
+}
+
+#[test]
+fn thawed_owner_does_not_speak_before_it_has_won_again() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.freeze(0);
+    world.run(at(2000));
+    assert_eq!(world.unowned(), 0);
+    world.thaw(0);
+    assert_eq!(world.loads()[0], 0);
+    world.run(at(2000));
+    assert_eq!(world.rivals, Vec::new());
+    assert_eq!(world.unowned(), 0);
+}
+
+#[test]
+fn restarted_voter_gives_nothing_that_it_may_have_forgotten() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.cut_one_way(1, 0);
+    for _ in 0..5 {
+        world.kill(2);
+        world.start(2);
+        world.run(at(100));
+    }
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn node_that_leaves_hands_over_without_a_gap() {
+    let mut world = World::new(3, 6);
+    world.run(at(1000));
+    world.leave(0);
+    for _ in 0..400 {
+        world.run(at(1));
+        assert_eq!(world.unowned(), 0);
+    }
+    assert_eq!(world.loads()[0], 0);
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn newcomer_gets_its_share_and_nothing_else_moves() {
+    let mut world = World::new(3, 9);
+    world.kill(2);
+    world.run(at(2000));
+    let before = world.owners();
+    world.start(2);
+    world.run(at(6000));
+    let loads = world.loads();
+    assert!(loads.iter().all(|load| *load <= 4), "{loads:?}");
+    let after = world.owners();
+    let moved = before.iter().filter(|(vip, owner)| after[*vip] != **owner);
+    assert!(moved.count() <= loads[2], "{before:?} {after:?}");
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn nothing_moves_back_when_an_owner_returns() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.kill(0);
+    world.run(at(1000));
+    let before = world.owners();
+    world.start(0);
+    world.run(at(3000));
+    assert_eq!(world.owners(), before);
+}
+
+#[test]
+fn recorded_heartbeats_change_nothing() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    let recorded = world.recorded();
+    world.kill(0);
+    world.start(0);
+    world.run(at(1000));
+    let before = world.owners();
+    for heartbeat in &recorded {
+        world.deliver(heartbeat);
+    }
+    world.run(at(1000));
+    assert_eq!(world.owners(), before);
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn node_that_comes_back_with_an_earlier_time_of_day_takes_part_again() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.kill(0);
+    world.run(at(1000));
+    world.forget_lives(0);
+    world.start(0);
+    world.run(at(1000));
+    world.kill(1);
+    world.run(at(1000));
+    assert_eq!(world.unowned(), 0, "nodes 0 and 2 are a majority");
+    assert_eq!(world.rivals, Vec::new());
+}
+
+/// Something that happens to the network or to a node.
+#[derive(Clone, Debug)]
+enum Step {
+    Run(u64),
+    Cut(usize, usize),
+    Isolate(usize),
+    Heal,
+    Loss(u8),
+    Delay(u64),
+    Kill(usize),
+    Start(usize),
+    Freeze(usize),
+    Thaw(usize),
+    Leave(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = 0..5_usize;
+    prop_oneof![
+        12 => (1_u64..600).prop_map(Step::Run),
+        2 => (node.clone(), node.clone()).prop_map(|(from, to)| Step::Cut(from, to)),
+        1 => node.clone().prop_map(Step::Isolate),
+        3 => Just(Step::Heal),
+        1 => sample::select(vec![0_u8, 10, 40, 80]).prop_map(Step::Loss),
+        1 => sample::select(vec![0_u64, 1, 20, 150, 400]).prop_map(Step::Delay),
+        1 => node.clone().prop_map(Step::Kill),
+        2 => node.clone().prop_map(Step::Start),
+        1 => node.clone().prop_map(Step::Freeze),
+        2 => node.clone().prop_map(Step::Thaw),
+        1 => node.prop_map(Step::Leave),
+    ]
+}
+
+/// Whatever happens, no address has two owners; and when a majority can talk again, each has one, and the load is even.
+#[test]
+fn never_two_owners_and_always_one_when_a_majority_is_connected() {
+    let steps = std::env::var("SANMON_MEMBERSHIP_STEPS");
+    let steps = steps.map_or(STEPS, |it| it.parse().expect("a number of steps"));
+    let config = Config {
+        cases: steps / 40,
+        ..Config::default()
+    };
+    let history = (NODES_MIN..=5, any::<u64>(), collection::vec(step(), 10..70));
+    let checked = TestRunner::new(config).run(&history, |(nodes, seed, steps)| {
+        let mut world = World::with_seed(nodes, 5, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "two owners");
+        }
+        world.heal();
+        for node in 0..nodes {
+            world.thaw(node);
+            world.start(node);
+        }
+        world.run(at(4000));
+        assert_eq!(world.rivals, Vec::new(), "two owners after the end");
+        assert_eq!(world.unowned(), 0, "an address without owner");
+        let load_max = 5_usize.div_ceil(nodes) + 1;
+        assert!(
+            world.loads().iter().all(|it| *it <= load_max),
+            "{:?}",
+            world.loads()
+        );
+        Ok(())
+    });
+    if let Err(failure) = checked {
+        panic!("{failure}");
+    }
+}
+
+fn apply(world: &mut World, step: &Step) {
+    let nodes = world.count();
+    match *step {
+        Step::Run(ms) => world.run(at(ms)),
+        Step::Cut(from, to) => world.cut_one_way(from % nodes, to % nodes),
+        Step::Isolate(node) => world.isolate(node % nodes),
+        Step::Heal => world.heal(),
+        Step::Loss(percent) => world.loss = percent,
+        Step::Delay(ms) => world.delay = at(ms),
+        Step::Kill(node) => world.kill(node % nodes),
+        Step::Start(node) => world.start(node % nodes),
+        Step::Freeze(node) => world.freeze(node % nodes),
+        Step::Thaw(node) => world.thaw(node % nodes),
+        Step::Leave(node) => world.leave(node % nodes),
+    }
+}
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}

@@ -1,0 +1,345 @@
+//! Simulated nodes with clocks of their own, kernels that answer until a deadline, and a network that misbehaves.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::super::heartbeat::{Heartbeat, NodeId, Serving};
+use super::super::{Fitness, Identity, Membership, Scene, Terms};
+
+/// How finely time passes.
+const TICK: Duration = Duration::from_millis(1);
+
+pub(super) struct World {
+    now: Duration,
+    nodes: Vec<Node>,
+    vips: Vec<IpAddr>,
+    wire: BinaryHeap<Flight>,
+    count: u64,
+    cuts: BTreeSet<(usize, usize)>,
+    random: u64,
+    pub(super) loss: u8,
+    pub(super) delay: Duration,
+    /// Two nodes that answered for an address at the same time, although none had named the other.
+    pub(super) rivals: Vec<(IpAddr, usize, usize)>,
+    recorded: Vec<Heartbeat>,
+}
+
+struct Node {
+    /// None: the process is dead.
+    membership: Option<Membership>,
+    frozen: bool,
+    lives: u64,
+    /// This node's seconds per second, in millionths.
+    rate: u64,
+    offset: Duration,
+    /// The answers of the kernel, by deadline on the node's clock; they outlive the process.
+    kernel: BTreeMap<IpAddr, Duration>,
+    /// The nodes in whose favour it gave an address up, each until its own deadline has passed.
+    named: BTreeMap<IpAddr, NodeId>,
+}
+
+#[derive(PartialEq, Eq)]
+struct Flight {
+    at: Duration,
+    number: u64,
+    heartbeat: Heartbeat,
+}
+
+impl Ord for Flight {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl PartialOrd for Flight {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl World {
+    pub(super) fn new(nodes: usize, vips: u8) -> Self {
+        Self::with_seed(nodes, vips, 1)
+    }
+
+    pub(super) fn with_seed(nodes: usize, vips: u8, seed: u64) -> Self {
+        let mut world = Self {
+            now: Duration::from_secs(10),
+            nodes: Vec::new(),
+            vips: (0..vips)
+                .map(|it| Ipv4Addr::new(192, 168, 2, 200 + it).into())
+                .collect(),
+            wire: BinaryHeap::new(),
+            count: 0,
+            cuts: BTreeSet::new(),
+            random: seed | 1,
+            loss: 0,
+            delay: TICK,
+            rivals: Vec::new(),
+            recorded: Vec::new(),
+        };
+        for _ in 0..nodes {
+            let node = Node {
+                membership: None,
+                frozen: false,
+                lives: 1000,
+                rate: 992_000 + world.roll(16_000),
+                offset: Duration::from_millis(world.roll(1_000_000)),
+                kernel: BTreeMap::new(),
+                named: BTreeMap::new(),
+            };
+            world.nodes.push(node);
+        }
+        for node in 0..nodes {
+            world.start(node);
+        }
+        world
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Lets time pass.
+    pub(super) fn run(&mut self, length: Duration) {
+        let end = self.now + length;
+        while self.now < end {
+            self.now += TICK;
+            self.arrive();
+            for index in 0..self.nodes.len() {
+                let now = self.clock(index);
+                let node = &mut self.nodes[index];
+                if let (Some(membership), false) = (&mut node.membership, node.frozen)
+                    && membership.next_wakeup() <= now
+                {
+                    membership.advance(now);
+                }
+                self.follow(index);
+            }
+            self.judge();
+        }
+    }
+
+    pub(super) fn kill(&mut self, index: usize) {
+        self.nodes[index].membership = None;
+        self.nodes[index].frozen = false;
+    }
+
+    pub(super) fn start(&mut self, index: usize) {
+        let leaves = self.nodes[index]
+            .membership
+            .as_ref()
+            .is_some_and(|it| it.scene.serving == Serving::Nothing);
+        if self.nodes[index].membership.is_some() && !leaves {
+            return;
+        }
+        let now = self.clock(index);
+        let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
+        let scene = Scene {
+            voters: nodes.clone(),
+            nodes,
+            vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
+            ..Scene::default()
+        };
+        let node = &mut self.nodes[index];
+        node.lives += 1;
+        node.frozen = false;
+        let identity = Identity {
+            node: id(index),
+            incarnation: node.lives,
+            terms: Terms::default(),
+        };
+        let mut membership = Membership::new(now, identity);
+        membership.update(now, scene);
+        node.membership = Some(membership);
+    }
+
+    /// The next life of a node will be known by a lower number than the ones before.
+    pub(super) fn forget_lives(&mut self, index: usize) {
+        self.nodes[index].lives = 1;
+    }
+
+    pub(super) fn freeze(&mut self, index: usize) {
+        self.nodes[index].frozen = true;
+    }
+
+    /// Heartbeats that came meanwhile waited in the socket and are read before anything else.
+    pub(super) fn thaw(&mut self, index: usize) {
+        self.nodes[index].frozen = false;
+        self.arrive();
+        self.follow(index);
+    }
+
+    pub(super) fn leave(&mut self, index: usize) {
+        let now = self.clock(index);
+        let node = &mut self.nodes[index];
+        if let (Some(membership), false) = (&mut node.membership, node.frozen) {
+            membership.leave(now);
+        }
+        self.follow(index);
+    }
+
+    pub(super) fn cut_one_way(&mut self, from: usize, to: usize) {
+        self.cuts.insert((from, to));
+    }
+
+    pub(super) fn isolate(&mut self, node: usize) {
+        for other in 0..self.nodes.len() {
+            self.cuts.insert((node, other));
+            self.cuts.insert((other, node));
+        }
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.cuts.clear();
+        self.loss = 0;
+        self.delay = TICK;
+    }
+
+    /// Every heartbeat that was sent since the start.
+    pub(super) fn recorded(&self) -> Vec<Heartbeat> {
+        self.recorded.clone()
+    }
+
+    pub(super) fn deliver(&mut self, heartbeat: &Heartbeat) {
+        let Some(index) = (0..self.nodes.len()).find(|it| id(*it) == heartbeat.to) else {
+            return;
+        };
+        let now = self.clock(index);
+        if let Some(membership) = &mut self.nodes[index].membership {
+            membership.hear(now, heartbeat);
+        }
+        self.follow(index);
+    }
+
+    /// The addresses that nobody answers for.
+    pub(super) fn unowned(&self) -> usize {
+        self.owners().values().filter(|it| it.is_none()).count()
+    }
+
+    pub(super) fn owners(&self) -> BTreeMap<IpAddr, Option<usize>> {
+        let owner = |vip| (0..self.nodes.len()).find(|it| self.answers(*it, vip));
+        self.vips.iter().map(|vip| (*vip, owner(*vip))).collect()
+    }
+
+    pub(super) fn loads(&self) -> Vec<usize> {
+        let load = |node| {
+            self.vips
+                .iter()
+                .filter(|vip| self.answers(node, **vip))
+                .count()
+        };
+        (0..self.nodes.len()).map(load).collect()
+    }
+
+    fn answers(&self, index: usize, vip: IpAddr) -> bool {
+        let until = self.nodes[index].kernel.get(&vip);
+        until.is_some_and(|until| *until > self.clock(index))
+    }
+
+    fn clock(&self, index: usize) -> Duration {
+        let node = &self.nodes[index];
+        let micros = u64::try_from(self.now.as_micros()).unwrap() * node.rate / 1_000_000;
+        Duration::from_micros(micros) + node.offset
+    }
+
+    /// Hands out what has arrived; a frozen node's share stays in its socket.
+    fn arrive(&mut self) {
+        let mut waiting = Vec::new();
+        while self.wire.peek().is_some_and(|it| it.at <= self.now) {
+            let Some(flight) = self.wire.pop() else { break };
+            let to = (0..self.nodes.len()).find(|it| id(*it) == flight.heartbeat.to);
+            if to.is_some_and(|it| self.nodes[it].frozen) {
+                waiting.push(flight);
+            } else {
+                self.deliver(&flight.heartbeat);
+            }
+        }
+        self.wire.extend(waiting);
+    }
+
+    /// Does for a node what its shell does: writes the kernel's answers, sends.
+    fn follow(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        let (Some(membership), false) = (&mut node.membership, node.frozen) else {
+            return;
+        };
+        node.kernel = membership
+            .holdings()
+            .map(|it| (it.vip, it.evidence + Terms::default().lease))
+            .collect();
+        for (vip, candidate) in &membership.candidates {
+            if let super::State::Releasing { to, .. } = candidate.state {
+                node.named.insert(*vip, to);
+            }
+        }
+        let sent: Vec<Heartbeat> = std::iter::from_fn(|| membership.poll()).collect();
+        for heartbeat in sent {
+            self.recorded.push(heartbeat.clone());
+            self.send(index, heartbeat);
+        }
+    }
+
+    fn send(&mut self, from: usize, heartbeat: Heartbeat) {
+        let to = (0..self.nodes.len())
+            .find(|it| id(*it) == heartbeat.to)
+            .unwrap();
+        if self.cuts.contains(&(from, to)) || self.roll(100) < u64::from(self.loss) {
+            return;
+        }
+        let jitter = u64::try_from(self.delay.as_micros()).unwrap() + 1;
+        // Two copies now and then, and every order is possible.
+        let copies = if self.roll(20) == 0 { 2 } else { 1 };
+        for _ in 0..copies {
+            let at = self.now + Duration::from_micros(self.roll(jitter));
+            self.count += 1;
+            self.wire.push(Flight {
+                at,
+                number: self.count,
+                heartbeat: heartbeat.clone(),
+            });
+        }
+    }
+
+    /// Looks for addresses that two nodes answer for.
+    fn judge(&mut self) {
+        for vip in &self.vips {
+            let owners: Vec<usize> = (0..self.nodes.len())
+                .filter(|it| self.answers(*it, *vip))
+                .collect();
+            if let [only] = owners.as_slice() {
+                // What it was given away to is over; a frozen process can not say so itself.
+                let node = &mut self.nodes[*only];
+                if node
+                    .membership
+                    .as_ref()
+                    .is_some_and(|it| matches!(it.candidates[vip].state, super::State::Held { .. }))
+                {
+                    node.named.remove(vip);
+                }
+            }
+            for (place, one) in owners.iter().enumerate() {
+                for other in owners.iter().skip(place + 1) {
+                    let planned = self.nodes[*one].named.get(vip) == Some(&id(*other))
+                        || self.nodes[*other].named.get(vip) == Some(&id(*one));
+                    if !planned {
+                        self.rivals.push((*vip, *one, *other));
+                    }
+                }
+            }
+        }
+    }
+
+    fn roll(&mut self, below: u64) -> u64 {
+        // Xorshift64: the history must be the same at every run of the same seed.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % below.max(1)
+    }
+}
+
+fn id(index: usize) -> NodeId {
+    NodeId(100 + u64::try_from(index).unwrap())
+}

@@ -1,0 +1,284 @@
+//! Heartbeats as bytes: one datagram each, signed, with a version. Knows no socket.
+//!
+//! ```text
+//! magic "sanm" · version · serving · from · to · incarnation · sequence · voters · generation     each 8 bytes
+//! echo: incarnation · sequence · accepted (all zero: none) · three counts of 2 bytes
+//! asked: address · stance (· successor)     granted: address · armed · holder     alive: node · serving
+//! HMAC-SHA-256 of everything before
+//! ```
+//! Integers are big-endian; an address is the number 4 or 6 and its bytes.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use aws_lc_rs::hmac;
+
+use crate::membership::heartbeat::{
+    Asked, Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance,
+};
+
+/// The UDP port of heartbeats, on every node.
+pub const PORT: u16 = 9191;
+/// The largest datagram that is read.
+pub const BYTES_MAX: usize = 65_507;
+
+const MAGIC: [u8; 4] = *b"sanm";
+const VERSION: u8 = 1;
+const TAG_BYTES: usize = 32;
+/// Below this a key could be guessed.
+const KEY_BYTES_MIN: usize = 16;
+
+/// What heartbeats are signed with.
+#[derive(Clone)]
+pub struct Keys {
+    current: hmac::Key,
+    previous: Option<hmac::Key>,
+}
+
+/// Why a key is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a membership key needs at least {KEY_BYTES_MIN} bytes")]
+pub struct WeakKey;
+
+/// Why a datagram is not a heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is something else, or of a version that is not understood.
+    #[error("not a heartbeat of a version that is understood")]
+    Foreign,
+    /// Whoever sent it does not know the key.
+    #[error("signed with another key")]
+    Signature,
+    /// It ends early, or says what nobody says.
+    #[error("malformed")]
+    Malformed,
+}
+
+impl Keys {
+    /// Signs with one key and accepts the one before it too, for as long as it is rotated.
+    ///
+    /// # Errors
+    /// When a key is too short.
+    pub fn new(current: &[u8], previous: Option<&[u8]>) -> Result<Self, WeakKey> {
+        let key = |bytes: &[u8]| {
+            if bytes.len() < KEY_BYTES_MIN {
+                return Err(WeakKey);
+            }
+            Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        };
+        Ok(Self {
+            current: key(current)?,
+            previous: previous.map(key).transpose()?,
+        })
+    }
+
+    fn verify(&self, signed: &[u8], tag: &[u8]) -> Result<(), Refused> {
+        let mut keys = std::iter::once(&self.current).chain(&self.previous);
+        if keys.any(|key| hmac::verify(key, signed, tag).is_ok()) {
+            Ok(())
+        } else {
+            Err(Refused::Signature)
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys")
+    }
+}
+
+/// Writes a heartbeat. Of more addresses than a datagram can name the last are left out: they are not asked for.
+pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
+    let mut out = Vec::with_capacity(512);
+    out.extend(MAGIC);
+    out.extend([VERSION, serving_code(heartbeat.serving)]);
+    let echo = heartbeat
+        .echo
+        .map_or([0; 3], |it| [it.incarnation, it.sequence, it.accepted]);
+    let words = [
+        heartbeat.from.0,
+        heartbeat.to.0,
+        heartbeat.incarnation,
+        heartbeat.sequence,
+        heartbeat.voters.0,
+        heartbeat.generation,
+    ];
+    out.extend(words.into_iter().chain(echo).flat_map(u64::to_be_bytes));
+    let asked = heartbeat.asked.iter().take(ENTRIES_MAX);
+    let granted = heartbeat.granted.iter().take(ENTRIES_MAX);
+    let alive = heartbeat.alive.iter().take(ENTRIES_MAX);
+    for count in [asked.len(), granted.len(), alive.len()] {
+        out.extend(u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes());
+    }
+    for it in asked {
+        put_address(&mut out, it.vip);
+        match it.stance {
+            Stance::Wanted => out.push(0),
+            Stance::Held => out.push(1),
+            Stance::Released(to) => {
+                out.push(2);
+                out.extend(to.0.to_be_bytes());
+            }
+        }
+    }
+    for it in granted {
+        put_address(&mut out, it.vip);
+        out.push(u8::from(it.armed));
+        out.extend(it.holder.0.to_be_bytes());
+    }
+    for (node, serving) in alive {
+        out.extend(node.0.to_be_bytes());
+        out.push(serving_code(*serving));
+    }
+    let tag = hmac::sign(&keys.current, &out);
+    out.extend_from_slice(tag.as_ref());
+    out
+}
+
+/// Entries of each list; three lists of so many fit a datagram.
+const ENTRIES_MAX: usize = 900;
+
+/// Reads a datagram.
+///
+/// # Errors
+/// When it is no heartbeat of somebody who knows the key.
+pub fn decode(bytes: &[u8], keys: &Keys) -> Result<Heartbeat, Refused> {
+    let (signed, tag) = bytes
+        .len()
+        .checked_sub(TAG_BYTES)
+        .and_then(|end| bytes.split_at_checked(end))
+        .ok_or(Refused::Foreign)?;
+    let mut reader = Reader(signed);
+    if reader.array().ok() != Some(MAGIC) || reader.byte().ok() != Some(VERSION) {
+        return Err(Refused::Foreign);
+    }
+    keys.verify(signed, tag)?;
+    read(&mut reader)
+}
+
+fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
+    let serving = reader.serving()?;
+    let (from, to) = (NodeId(reader.word()?), NodeId(reader.word()?));
+    let (incarnation, sequence) = (reader.word()?, reader.word()?);
+    let (voters, generation) = (SetId(reader.word()?), reader.word()?);
+    let echo = Echo {
+        incarnation: reader.word()?,
+        sequence: reader.word()?,
+        accepted: reader.word()?,
+    };
+    let counts = [reader.short()?, reader.short()?, reader.short()?];
+    let [asked, granted, alive] = counts;
+    let heartbeat = Heartbeat {
+        from,
+        to,
+        incarnation,
+        sequence,
+        voters,
+        generation,
+        serving,
+        echo: (echo.sequence != 0).then_some(echo),
+        asked: (0..asked)
+            .map(|_| reader.asked())
+            .collect::<Result<_, _>>()?,
+        granted: (0..granted)
+            .map(|_| reader.granted())
+            .collect::<Result<_, _>>()?,
+        alive: (0..alive)
+            .map(|_| Ok((NodeId(reader.word()?), reader.serving()?)))
+            .collect::<Result<_, _>>()?,
+    };
+    if reader.0.is_empty() {
+        Ok(heartbeat)
+    } else {
+        Err(Refused::Malformed)
+    }
+}
+
+fn serving_code(serving: Serving) -> u8 {
+    match serving {
+        Serving::Everything => 0,
+        Serving::Part => 1,
+        Serving::Reserve => 2,
+        Serving::Nothing => 3,
+    }
+}
+
+fn put_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            out.push(4);
+            out.extend(address.octets());
+        }
+        IpAddr::V6(address) => {
+            out.push(6);
+            out.extend(address.octets());
+        }
+    }
+}
+
+/// What is left of a datagram.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Refused> {
+        let (first, rest) = self.0.split_first_chunk().ok_or(Refused::Malformed)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    fn byte(&mut self) -> Result<u8, Refused> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn short(&mut self) -> Result<u16, Refused> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    fn word(&mut self) -> Result<u64, Refused> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn serving(&mut self) -> Result<Serving, Refused> {
+        match self.byte()? {
+            0 => Ok(Serving::Everything),
+            1 => Ok(Serving::Part),
+            2 => Ok(Serving::Reserve),
+            3 => Ok(Serving::Nothing),
+            _ => Err(Refused::Malformed),
+        }
+    }
+
+    fn address(&mut self) -> Result<IpAddr, Refused> {
+        match self.byte()? {
+            4 => Ok(Ipv4Addr::from(self.array::<4>()?).into()),
+            6 => Ok(Ipv6Addr::from(self.array::<16>()?).into()),
+            _ => Err(Refused::Malformed),
+        }
+    }
+
+    fn asked(&mut self) -> Result<Asked, Refused> {
+        let vip = self.address()?;
+        let stance = match self.byte()? {
+            0 => Stance::Wanted,
+            1 => Stance::Held,
+            2 => Stance::Released(NodeId(self.word()?)),
+            _ => return Err(Refused::Malformed),
+        };
+        Ok(Asked { vip, stance })
+    }
+
+    fn granted(&mut self) -> Result<Granted, Refused> {
+        let vip = self.address()?;
+        let armed = match self.byte()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Refused::Malformed),
+        };
+        let holder = NodeId(self.word()?);
+        Ok(Granted { vip, holder, armed })
+    }
+}
+
+#[cfg(test)]
+mod tests;

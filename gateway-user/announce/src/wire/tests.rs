@@ -1,0 +1,138 @@
+//! Promises of the format.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+
+use super::*;
+
+#[test]
+fn first_bytes_of_version_1_never_change() {
+    let bytes = encode(&heartbeat(), &keys(b"0123456789abcdef"));
+    let start = [b's', b'a', b'n', b'm', 1, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    assert_eq!(&bytes[..14], &start);
+    assert_eq!(bytes.len(), 6 + 9 * 8 + 3 * 2 + TAG_BYTES);
+}
+
+#[test]
+fn strangers_and_other_versions_are_refused() {
+    let keys = keys(b"0123456789abcdef");
+    let bytes = encode(&heartbeat(), &keys);
+    let stranger = Keys::new(b"fedcba9876543210", None).unwrap();
+    assert_eq!(decode(&bytes, &stranger), Err(Refused::Signature));
+    let mut later = bytes.clone();
+    later[4] = 2;
+    assert_eq!(decode(&later, &keys), Err(Refused::Foreign));
+    assert_eq!(decode(b"", &keys), Err(Refused::Foreign));
+    assert_eq!(
+        decode(&bytes[..bytes.len() - 1], &keys),
+        Err(Refused::Signature)
+    );
+}
+
+#[test]
+fn previous_key_is_accepted_while_it_is_rotated() {
+    let old = keys(b"0123456789abcdef");
+    let new = Keys::new(b"fedcba9876543210", Some(b"0123456789abcdef")).unwrap();
+    assert_eq!(decode(&encode(&heartbeat(), &old), &new), Ok(heartbeat()));
+}
+
+#[test]
+fn short_keys_are_refused_and_keys_are_never_printed() {
+    assert_eq!(Keys::new(b"short", None).err(), Some(WeakKey));
+    assert_eq!(format!("{:?}", keys(b"0123456789abcdef")), "Keys");
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(heartbeat in any_heartbeat()) {
+        let keys = keys(b"0123456789abcdef");
+        prop_assert_eq!(decode(&encode(&heartbeat, &keys), &keys), Ok(heartbeat));
+    }
+
+    #[test]
+    fn one_wrong_byte_is_noticed(heartbeat in any_heartbeat(), place in any::<usize>(), flip in 1_u8..) {
+        let keys = keys(b"0123456789abcdef");
+        let mut bytes = encode(&heartbeat, &keys);
+        let place = place % bytes.len();
+        bytes[place] ^= flip;
+        assert!(decode(&bytes, &keys).is_err());
+    }
+
+    #[test]
+    fn rightly_signed_nonsense_is_read_without_harm(body in vec(any::<u8>(), 0..400)) {
+        let keys = keys(b"0123456789abcdef");
+        let mut bytes = [MAGIC.as_slice(), &[VERSION], &body].concat();
+        let tag = hmac::sign(&keys.current, &bytes);
+        bytes.extend_from_slice(tag.as_ref());
+        if let Ok(heartbeat) = decode(&bytes, &keys) {
+            prop_assert_eq!(decode(&encode(&heartbeat, &keys), &keys), Ok(heartbeat));
+        }
+    }
+}
+
+fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
+    let node = || any::<u64>().prop_map(NodeId);
+    let serving = || {
+        prop_oneof![
+            Just(Serving::Everything),
+            Just(Serving::Part),
+            Just(Serving::Reserve),
+            Just(Serving::Nothing)
+        ]
+    };
+    let stance = prop_oneof![
+        Just(Stance::Wanted),
+        Just(Stance::Held),
+        node().prop_map(Stance::Released)
+    ];
+    let asked = (any::<IpAddr>(), stance).prop_map(|(vip, stance)| Asked { vip, stance });
+    let granted = (any::<IpAddr>(), node(), any::<bool>())
+        .prop_map(|(vip, holder, armed)| Granted { vip, holder, armed });
+    let echo =
+        (any::<u64>(), 1_u64.., any::<u64>()).prop_map(|(incarnation, sequence, accepted)| Echo {
+            incarnation,
+            sequence,
+            accepted,
+        });
+    let lists = (
+        vec(asked, 0..9),
+        vec(granted, 0..9),
+        vec((node(), serving()), 0..9),
+    );
+    (any::<[u64; 6]>(), serving(), option::of(echo), lists).prop_map(
+        |(words, serving, echo, (asked, granted, alive))| Heartbeat {
+            from: NodeId(words[0]),
+            to: NodeId(words[1]),
+            incarnation: words[2],
+            sequence: words[3],
+            voters: SetId(words[4]),
+            generation: words[5],
+            serving,
+            echo,
+            asked,
+            granted,
+            alive,
+        },
+    )
+}
+
+fn keys(bytes: &[u8]) -> Keys {
+    Keys::new(bytes, None).unwrap()
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        from: NodeId(7),
+        to: NodeId(8),
+        incarnation: 1,
+        sequence: 1,
+        voters: SetId(3),
+        generation: 4,
+        serving: Serving::Everything,
+        echo: None,
+        asked: Vec::new(),
+        granted: Vec::new(),
+        alive: Vec::new(),
+    }
+}
