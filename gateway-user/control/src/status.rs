@@ -3,6 +3,8 @@
 //! Pure functions. `Programmed` means programmed: it is True only when every gate that a listener needs runs the
 //! snapshot that the condition speaks of.
 
+pub mod merge;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_ir::{

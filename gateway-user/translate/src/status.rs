@@ -287,15 +287,31 @@ pub enum ConditionType {
     PartiallyInvalid,
 }
 
-impl fmt::Display for ConditionType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl ConditionType {
+    /// Every type.
+    pub const ALL: [Self; 5] = [
+        Self::Accepted,
+        Self::ResolvedRefs,
+        Self::Programmed,
+        Self::Conflicted,
+        Self::PartiallyInvalid,
+    ];
+
+    /// The word, as the specification spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Accepted => "Accepted",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
             Self::Conflicted => "Conflicted",
             Self::PartiallyInvalid => "PartiallyInvalid",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 
