@@ -4,6 +4,7 @@
 //! snapshot that the condition speaks of.
 
 pub mod merge;
+pub mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
