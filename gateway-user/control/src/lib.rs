@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod leader;
 pub mod problem;
 pub mod publish;
 pub mod source;

@@ -53,10 +53,18 @@ impl Default for SeenAll {
 }
 
 impl SeenAll {
-    /// Takes over what has been read.
-    pub fn set(&self, key: ObjectKey, seen: Seen) {
-        self.objects.write().insert(key, Arc::new(seen));
+    /// Takes over what has been read, and gives the form that is kept: the same one if nothing is new.
+    pub fn set(&self, key: ObjectKey, seen: Seen) -> Arc<Seen> {
+        let mut objects = self.objects.write();
+        if let Some(last) = objects.get(&key)
+            && **last == seen
+        {
+            return Arc::clone(last);
+        }
+        let seen = Arc::new(seen);
+        objects.insert(key, Arc::clone(&seen));
         self.changes.send_replace(());
+        seen
     }
 
     /// Forgets an object.
