@@ -46,7 +46,7 @@ struct WatchId {
 #[derive(Debug)]
 enum Message {
     Catalog(Catalog),
-    Event(WatchId, watcher::Event<DynamicObject>),
+    Event(WatchId, Box<watcher::Event<DynamicObject>>),
     Failed(WatchId, watcher::Error),
 }
 
@@ -122,7 +122,7 @@ impl Source {
     fn take(&mut self, message: Message) {
         match message {
             Message::Catalog(catalog) => self.follow_kinds(catalog),
-            Message::Event(id, event) => self.event(&id, event),
+            Message::Event(id, event) => self.event(&id, *event),
             Message::Failed(id, error) => self.failed(&id, &error),
         }
     }
@@ -153,7 +153,11 @@ impl Source {
             }
         }
         for kind in Kind::ALL {
-            if !catalog.resources.contains_key(&kind) {
+            let was_on = self
+                .catalog
+                .as_ref()
+                .is_none_or(|it| it.resources.contains_key(&kind));
+            if was_on && !catalog.resources.contains_key(&kind) {
                 info!(%kind, "off: the API server has no CRD for a version that is read");
             }
         }
@@ -325,7 +329,7 @@ fn watch(
         };
         while let Some(event) = events.next().await {
             let message = match event {
-                Ok(event) => Message::Event(id.clone(), event),
+                Ok(event) => Message::Event(id.clone(), Box::new(event)),
                 Err(error) => Message::Failed(id.clone(), error),
             };
             if sender.send(message).await.is_err() {

@@ -67,7 +67,7 @@ impl Acknowledged {
             place.map_or(0, |it| it + 1)
         });
         let steps = steps.min().unwrap_or_default();
-        if let Some((reached, _)) = self.waiting.drain(..steps).last() {
+        if let Some((reached, _)) = self.waiting.drain(..steps).next_back() {
             self.reached = Some(reached);
         }
     }

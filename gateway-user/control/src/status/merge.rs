@@ -241,19 +241,21 @@ fn parent_entry(reference: &Value, conditions: Value, author: &Author<'_>) -> Va
 /// A parent as the API has it.
 fn reference(parent: &ParentStatus) -> Value {
     let parent = &parent.parent_ref;
-    let mut reference = json!({
-        "group": parent.group,
-        "kind": parent.kind,
-        "namespace": parent.name.namespace,
-        "name": parent.name.name,
-    });
-    if let Some(section) = &parent.section_name {
-        reference["sectionName"] = json!(section);
+    let mut reference = Map::from_iter([
+        ("group".to_owned(), json!(parent.group)),
+        ("kind".to_owned(), json!(parent.kind)),
+        ("namespace".to_owned(), json!(parent.name.namespace)),
+        ("name".to_owned(), json!(parent.name.name)),
+    ]);
+    let section = parent
+        .section_name
+        .iter()
+        .map(|it| ("sectionName", json!(it)));
+    let port = parent.port.iter().map(|it| ("port", json!(it)));
+    for (field, value) in section.chain(port) {
+        reference.insert(field.to_owned(), value);
     }
-    if let Some(port) = parent.port {
-        reference["port"] = json!(port);
-    }
-    reference
+    Value::Object(reference)
 }
 
 fn is_of(entry: &Value, controller: &str) -> bool {

@@ -119,12 +119,14 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
     let mut served: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     let custom = Kind::ALL.into_iter().filter(|it| is_custom(*it));
     let versions: BTreeSet<_> = custom.flat_map(|it| it.api_versions()).copied().collect();
-    for version in versions {
-        let list = match client.list_api_group_resources(version).await {
-            Ok(list) => list.resources,
-            Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
-            Err(error) => return Err(error),
-        };
+    let there = client.list_api_groups().await?.groups;
+    let there: BTreeSet<_> = there
+        .into_iter()
+        .flat_map(|it| it.versions)
+        .map(|it| it.group_version)
+        .collect();
+    for version in versions.into_iter().filter(|it| there.contains(*it)) {
+        let list = client.list_api_group_resources(version).await?.resources;
         let plurals = list.into_iter().filter(|it| !it.name.contains('/'));
         served.insert(version, plurals.map(|it| (it.kind, it.name)).collect());
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use gateway_ir::ObjectName;
 use gateway_translate::{Inputs, Kind, Object, ObjectKey};
 use kube::core::{ApiResource, DynamicObject, ObjectMeta};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::reference::references;
 use crate::status::merge;
@@ -198,11 +198,17 @@ fn trim(kind: Kind, data: &mut Value) {
 
 /// The object as it is in a manifest.
 fn whole(resource: &ApiResource, metadata: &ObjectMeta, data: Value) -> Value {
-    let mut value = if data.is_object() { data } else { json!({}) };
-    value["apiVersion"] = json!(resource.api_version);
-    value["kind"] = json!(resource.kind);
-    value["metadata"] = serde_json::to_value(metadata).unwrap_or_default();
-    value
+    let mut fields = match data {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    };
+    let metadata = serde_json::to_value(metadata).unwrap_or_default();
+    fields.insert("apiVersion".to_owned(), json!(resource.api_version));
+    fields.insert("kind".to_owned(), json!(resource.kind));
+    fields.insert("metadata".to_owned(), metadata);
+    Value::Object(fields)
 }
 
 fn class_of(kind: Kind, value: &Value) -> Option<String> {
