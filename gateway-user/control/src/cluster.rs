@@ -106,7 +106,7 @@ impl Cluster {
                 });
             })
             .map_err(ConnectError::Thread)?;
-        connected.recv().map_err(|_| ConnectError::Ended)??;
+        connected.recv().map_err(|_gone| ConnectError::Ended)??;
         Ok(Self {
             stop: Some(stop),
             thread: Some(thread),

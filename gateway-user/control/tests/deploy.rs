@@ -76,7 +76,7 @@ fn every_binding_leads_from_the_account_to_a_role_that_is_there() {
 
 /// The rights that a kind takes: it is read, and the leader writes its status.
 fn needed(kind: Kind) -> Vec<(String, String, String)> {
-    let version = kind.api_versions()[0];
+    let version = *kind.api_versions().first().expect("a version");
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.as_str()));
     let plural = resource.plural.as_str();
