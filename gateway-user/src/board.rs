@@ -43,12 +43,24 @@ pub(crate) struct Owner {
     pub(crate) withheld: Option<String>,
 }
 
+/// What it means that gates 1 and 2 are wanted and cannot run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GatesOff {
+    /// A remark: who runs the process without rights wants gate 3 alone.
+    Noted,
+    /// The process is not ready: a node of a cluster must not look like one that serves.
+    Unready,
+}
+
 /// The state of the process.
 #[derive(Debug)]
 pub(crate) struct Board {
     pub(crate) node: NodeName,
     published: watch::Receiver<Option<Arc<Published>>>,
+    gates_off: GatesOff,
     reports: RwLock<Reports>,
+    /// Tells of new reports.
+    reported: watch::Sender<()>,
     owners: RwLock<Vec<Owner>>,
     notes: RwLock<BTreeSet<String>>,
     /// The configuration whose routes are set, or why they are not; none: not yet tried.
@@ -60,12 +72,18 @@ pub(crate) struct Board {
 
 impl Board {
     /// Starts with nothing known but the metrics of the process.
-    pub(crate) fn new(node: NodeName, published: watch::Receiver<Option<Arc<Published>>>) -> Self {
+    pub(crate) fn new(
+        node: NodeName,
+        published: watch::Receiver<Option<Arc<Published>>>,
+        gates_off: GatesOff,
+    ) -> Self {
         let (metrics, registry) = Metrics::new();
         Self {
             node,
             published,
+            gates_off,
             reports: RwLock::default(),
+            reported: watch::Sender::new(()),
             owners: RwLock::default(),
             notes: RwLock::default(),
             routed: RwLock::default(),
@@ -78,6 +96,22 @@ impl Board {
     /// Takes over a gate's newest report.
     pub(crate) fn report(&self, gate: Gate, report: GateReport) {
         self.reports.write().insert(gate, report);
+        self.reported.send_replace(());
+    }
+
+    /// What the gates report, now.
+    pub(crate) fn reports(&self) -> Reports {
+        self.reports.read().clone()
+    }
+
+    /// Tells of every new report.
+    pub(crate) fn reported(&self) -> watch::Receiver<()> {
+        self.reported.subscribe()
+    }
+
+    /// Tells of every new publication.
+    pub(crate) fn publications(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.published.clone()
     }
 
     /// Says that a gate is off, and why.
@@ -137,6 +171,10 @@ impl Board {
         let published = self.published();
         let mut readiness = status::readiness(published.as_deref(), &self.reports.read());
         readiness.notes.extend(self.notes.read().iter().cloned());
+        if let Some(text) = self.wanted_off(published.as_deref()) {
+            readiness.missing.push(text);
+            readiness.ready = false;
+        }
         if let Some(text) = self.unrouted(published.as_deref()) {
             readiness.missing.push(text);
             readiness.ready = false;
@@ -147,6 +185,15 @@ impl Board {
             readiness.ready = false;
         }
         readiness
+    }
+
+    /// A gate that has something to do here and cannot.
+    fn wanted_off(&self, published: Option<&Published>) -> Option<String> {
+        let wanted = self.gates_off == GatesOff::Unready && published?.has_pools;
+        let reports = self.reports.read();
+        let off = reports.get(&Gate::Steer)?.off.as_ref();
+        off.filter(|_| wanted)
+            .map(|why| format!("gates 1 and 2 are wanted and off: {why}"))
     }
 
     /// What is missing of the routes that gate 3 needs behind gate 2.

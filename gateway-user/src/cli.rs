@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the Gateways in a folder of YAML files, without a cluster
     Run(RunArguments),
+    /// Serve the Gateways of a Kubernetes cluster, as one of its DaemonSet's pods
+    Agent(AgentArguments),
     /// Say what would become of the objects in a folder; needs no root
     Check(CheckArguments),
     /// Ask the running agent
@@ -68,6 +70,31 @@ pub(crate) struct RunArguments {
     /// The folder: every *.yaml and *.yml below it is read and watched
     #[arg(long, value_name = "DIR")]
     pub(crate) config: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: NodeArguments,
+    /// Leave programs, routes and rules in place at Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentArguments {
+    /// The API server's address, so that no ClusterIP is needed; with the pod's service account
+    #[arg(long, value_name = "URL", conflicts_with = "kubeconfig")]
+    pub(crate) api_server: Option<http::Uri>,
+    /// A kubeconfig, for an agent that is no pod
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// The namespace of the agents' Lease [default: that of the pod, else sanmon-system]
+    #[arg(long)]
+    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) node: NodeArguments,
+}
+
+/// How a node serves, wherever its configuration comes from.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArguments {
     /// This node's name [default: the host name]
     #[arg(long)]
     pub(crate) node: Option<String>,
@@ -86,9 +113,6 @@ pub(crate) struct RunArguments {
     /// Threads that serve HTTP [default: the cores that the process may use]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,
-    /// Leave programs, routes and rules in place at Ctrl-C
-    #[arg(long)]
-    pub(crate) keep: bool,
 }
 
 #[derive(Debug, Args)]

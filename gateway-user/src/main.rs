@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod agent;
 mod board;
 mod check;
 mod cli;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::config::Config;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -30,7 +32,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Run(arguments) => wire::run(arguments, &cli.log),
+        Command::Run(arguments) => wire::run(&cli.log, || Config::run(arguments)),
+        Command::Agent(arguments) => wire::run(&cli.log, || Config::agent(arguments)),
         Command::Check(arguments) => check::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),

@@ -1,4 +1,4 @@
-//! `sanmon run`: starts the parts, connects them, and ends them in order.
+//! `sanmon run` and `sanmon agent`: starts the parts, connects them, and ends them in order.
 
 mod proxy;
 mod shutdown;
@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gateway_control::{FolderSource, Published, Publisher};
+use gateway_control::publish::Content;
+use gateway_control::{Cluster, FolderSource, Published, Publisher};
 use gateway_ir::Interface;
 use gateway_translate::{Announce, Settings};
 use tokio::sync::watch;
@@ -18,17 +19,21 @@ use self::proxy::Proxies;
 use self::shutdown::Signals;
 use self::start::{Pools, Started};
 use crate::admin::{self, Pages};
-use crate::board::Board;
-use crate::cli::{LogArguments, RunArguments};
-use crate::config::{AtInterrupt, Config};
+use crate::agent;
+use crate::board::{Board, GatesOff};
+use crate::cli::LogArguments;
+use crate::config::{AtInterrupt, Config, Source};
 use crate::gates::{Gates, Leave};
 use crate::routes::{self, Routes};
 use crate::{interfaces, telemetry};
 
 /// Runs until a signal ends it.
-pub(crate) fn run(arguments: RunArguments, log: &LogArguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    log: &LogArguments,
+    config: impl FnOnce() -> anyhow::Result<Config>,
+) -> anyhow::Result<ExitCode> {
     telemetry::init(log)?;
-    let config = Config::new(arguments)?;
+    let config = config()?;
     // Requests are served on the proxy's own threads; this runtime only coordinates.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -42,7 +47,12 @@ pub(crate) fn run(arguments: RunArguments, log: &LogArguments) -> anyhow::Result
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let publisher = Publisher::start()?;
-    let board = Arc::new(Board::new(config.node.clone(), publisher.published()));
+    let gates_off = match config.source {
+        Source::Folder(_) => GatesOff::Noted,
+        Source::Cluster(_) => GatesOff::Unready,
+    };
+    let board = Board::new(config.node.clone(), publisher.published(), gates_off);
+    let board = Arc::new(board);
     admin::start(config.admin, Pages::All, Arc::clone(&board))?;
     if let Some(address) = config.metrics {
         admin::start(address, Pages::Monitoring, Arc::clone(&board))?;
@@ -51,16 +61,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let settings = start::Settings::of(&config);
     let (sender, mut pools) = watch::channel(None);
     let sink = publisher.clone();
-    // Dropped at the end: it holds the thread that watches the folder.
-    let _source = FolderSource::start(config.folder, move |content| {
+    let sink = move |content: Content| {
         let pools = Some(Pools::of(&content));
         sender.send_if_modified(|last| std::mem::replace(last, pools) != pools);
         sink.content(content);
-    })?;
-    let first = pools
-        .wait_for(Option::is_some)
-        .await?
-        .unwrap_or(Pools::None);
+    };
+    // Dropped at the end: it holds the thread that watches.
+    let _source = start_source(config.source, &board, sink)?;
+    let first = tokio::select! {
+        first = pools.wait_for(Option::is_some) => first?.unwrap_or(Pools::None),
+        // An API server may be waited for, and nothing runs yet.
+        _ = signals.next() => return Ok(()),
+    };
     let Started { gates, proxy, off } = start::start(&settings, &board, first)?;
     let mut wire = Wire {
         published: publisher.published(),
@@ -85,6 +97,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     signals.end_at_the_next();
     wire.end(leave).await;
     Ok(())
+}
+
+/// What reads the objects.
+#[derive(Debug)]
+enum Running {
+    Folder(#[expect(dead_code, reason = "held for its Drop")] FolderSource),
+    Cluster(#[expect(dead_code, reason = "held for its Drop")] Cluster),
+}
+
+fn start_source(
+    source: Source,
+    board: &Arc<Board>,
+    sink: impl Fn(Content) + Send + 'static,
+) -> anyhow::Result<Running> {
+    Ok(match source {
+        Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
+        Source::Cluster(settings) => {
+            let wanted = agent::wanted(Arc::clone(board));
+            Running::Cluster(Cluster::start(*settings, wanted, sink)?)
+        }
+    })
 }
 
 /// The addresses that no pool may hold; those of a link alone are in no pool's reach.

@@ -3,4 +3,5 @@
 
 pub mod document;
 pub mod folder;
+pub mod kube;
 pub mod watch;

@@ -3,6 +3,12 @@
 //! Pure functions. `Programmed` means programmed: it is True only when every gate that a listener needs runs the
 //! snapshot that the condition speaks of.
 
+pub mod acknowledged;
+pub mod merge;
+mod pace;
+pub mod seen;
+pub mod writer;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_ir::{

@@ -11,6 +11,7 @@ use crate::kinds::{
     TlsRoute, UdpRoute,
 };
 use crate::object::Object;
+use crate::status::{Kind, ObjectKey};
 
 /// Everything that is read, from files or from the API server.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +74,30 @@ impl Inputs {
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),
+        }
+    }
+
+    /// Takes an object away; what is not there is no fault.
+    pub fn remove(&mut self, key: &ObjectKey) {
+        let name = &key.name;
+        match key.kind {
+            Kind::GatewayClass => drop(self.gateway_classes.remove(name)),
+            Kind::Gateway => drop(self.gateways.remove(name)),
+            Kind::ListenerSet => drop(self.listener_sets.remove(name)),
+            Kind::HttpRoute => drop(self.http_routes.remove(name)),
+            Kind::GrpcRoute => drop(self.grpc_routes.remove(name)),
+            Kind::TlsRoute => drop(self.tls_routes.remove(name)),
+            Kind::BackendTlsPolicy => drop(self.backend_tls_policies.remove(name)),
+            Kind::TcpRoute => drop(self.tcp_routes.remove(name)),
+            Kind::UdpRoute => drop(self.udp_routes.remove(name)),
+            Kind::ReferenceGrant => drop(self.reference_grants.remove(name)),
+            Kind::Service => drop(self.services.remove(name)),
+            Kind::EndpointSlice => drop(self.endpoint_slices.remove(name)),
+            Kind::Secret => drop(self.secrets.remove(name)),
+            Kind::ConfigMap => drop(self.config_maps.remove(name)),
+            Kind::Namespace => drop(self.namespaces.remove(name)),
+            Kind::Node => drop(self.nodes.remove(name)),
+            Kind::SanmonConfig => drop(self.sanmon_configs.remove(name)),
         }
     }
 }

@@ -353,9 +353,21 @@ pub enum ConditionType {
     InsecureFrontendValidationMode,
 }
 
-impl fmt::Display for ConditionType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl ConditionType {
+    /// Every type.
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::ResolvedRefs,
+        Self::Programmed,
+        Self::Conflicted,
+        Self::PartiallyInvalid,
+        Self::OverlappingTlsConfig,
+        Self::InsecureFrontendValidationMode,
+    ];
+
+    /// The word, as the specification spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Accepted => "Accepted",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
@@ -363,7 +375,13 @@ impl fmt::Display for ConditionType {
             Self::PartiallyInvalid => "PartiallyInvalid",
             Self::OverlappingTlsConfig => "OverlappingTLSConfig",
             Self::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",
-        })
+        }
+    }
+}
+
+impl fmt::Display for ConditionType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

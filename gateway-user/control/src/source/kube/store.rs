@@ -1,0 +1,227 @@
+//! The objects that the API server has told of: pure, events in, [`Content`] out.
+//!
+//! What only other programs read is dropped on the way in (managedFields, the applied manifest, status): it is half of
+//! the memory, and a change of it is no change. A form that cannot be read changes nothing: the last good one stays.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use gateway_ir::ObjectName;
+use gateway_translate::{Inputs, Kind, Object, ObjectKey};
+use kube::core::{ApiResource, DynamicObject, ObjectMeta};
+use serde_json::{Map, Value, json};
+
+use super::reference::references;
+use crate::status::merge;
+use crate::status::seen::{Seen, SeenAll};
+use crate::{Content, Problem, Severity};
+
+/// What `kubectl apply` remembers: the whole manifest once more.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Where a problem is that has no file.
+const PLACE: &str = "cluster";
+
+/// All objects, and what is wrong with some.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    inputs: Inputs,
+    records: BTreeMap<ObjectKey, Record>,
+    seen: SeenAll,
+    changed: bool,
+}
+
+/// What is remembered of an object beside itself.
+#[derive(Debug, Default)]
+struct Record {
+    /// Of everything that the translation reads.
+    hash: u64,
+    references: BTreeSet<ObjectKey>,
+    /// The class of a Gateway.
+    class: Option<String>,
+    problem: Option<String>,
+}
+
+impl Store {
+    /// Starts empty; statuses are shown in `seen`.
+    pub(super) fn new(seen: SeenAll) -> Self {
+        Self {
+            seen,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over an object's newest form.
+    pub(super) fn apply(
+        &mut self,
+        kind: Kind,
+        resource: &Arc<ApiResource>,
+        object: DynamicObject,
+    ) -> ObjectKey {
+        let DynamicObject {
+            mut metadata,
+            mut data,
+            ..
+        } = object;
+        let key = key_of(kind, &metadata);
+        let resource_version = metadata.resource_version.take().unwrap_or_default();
+        strip(&mut metadata);
+        if merge::has_status(kind) {
+            let status = data.get("status").unwrap_or(&Value::Null);
+            let seen = Seen::new(Arc::clone(resource), resource_version, status);
+            self.seen.set(key.clone(), seen);
+        }
+        trim(kind, &mut data);
+        let value = whole(resource, &metadata, data);
+        let hash = hash_of(&value);
+        let record = self.records.entry(key.clone()).or_default();
+        if record.hash == hash {
+            return key;
+        }
+        record.hash = hash;
+        record.references = references(&value, &key.name.namespace);
+        record.class = class_of(kind, &value);
+        match Object::from_value(kind.as_str(), &resource.api_version, value) {
+            Ok(object) => {
+                record.problem = None;
+                self.inputs.insert(object);
+            }
+            Err(error) => {
+                let source = std::error::Error::source(&error);
+                let why = source.map_or_else(|| error.to_string(), ToString::to_string);
+                record.problem = Some(format!("cannot be read, its last good form counts: {why}"));
+            }
+        }
+        self.changed = true;
+        key
+    }
+
+    /// Forgets an object.
+    pub(super) fn remove(&mut self, key: &ObjectKey) {
+        self.seen.remove(key);
+        if self.records.remove(key).is_some() {
+            self.inputs.remove(key);
+            self.changed = true;
+        }
+    }
+
+    /// Forgets the objects of a kind that are not listed any more.
+    pub(super) fn retain(&mut self, kind: Kind, listed: &BTreeSet<ObjectKey>) {
+        let gone = self.records.keys().filter(|it| it.kind == kind);
+        let gone: Vec<_> = gone.filter(|it| !listed.contains(it)).cloned().collect();
+        for key in gone {
+            self.remove(&key);
+        }
+    }
+
+    /// The Secrets and ConfigMaps that are to be watched: those that Gateways of our classes and other objects name.
+    pub(super) fn referenced(&self, controller: &str) -> BTreeSet<ObjectKey> {
+        let records = self.records.values().filter(|it| match &it.class {
+            Some(class) => self.is_ours(class, controller),
+            None => true,
+        });
+        records.flat_map(|it| it.references.clone()).collect()
+    }
+
+    fn is_ours(&self, class: &str, controller: &str) -> bool {
+        let class = self.inputs.gateway_classes.get(&ObjectName::new("", class));
+        class.is_some_and(|it| it.spec.controller_name == controller)
+    }
+
+    /// Everything, if something has changed since the last time.
+    pub(super) fn take_changed(&mut self, problems: &BTreeSet<Problem>) -> Option<Content> {
+        std::mem::take(&mut self.changed).then(|| Content {
+            inputs: self.inputs.clone(),
+            problems: self.problems(problems),
+        })
+    }
+
+    /// Says that the content is new although no object is.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    fn problems(&self, others: &BTreeSet<Problem>) -> Vec<Problem> {
+        let records = self.records.iter();
+        let own = records.filter_map(|(key, record)| {
+            let message = record.problem.clone()?;
+            Some(Problem {
+                object: Some(key.to_string()),
+                ..problem(message)
+            })
+        });
+        let mut problems: Vec<_> = own.chain(others.iter().cloned()).collect();
+        problems.sort();
+        problems
+    }
+}
+
+/// A fault of the cluster's, or of our rights in it.
+pub(super) fn problem(message: impl Into<String>) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        ..Problem::of_file(PLACE, message)
+    }
+}
+
+/// Kind and name of an object.
+pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> ObjectKey {
+    let namespace = metadata.namespace.clone().unwrap_or_default();
+    let name = metadata.name.clone().unwrap_or_default();
+    ObjectKey {
+        kind,
+        name: ObjectName::new(namespace, name),
+    }
+}
+
+fn strip(metadata: &mut ObjectMeta) {
+    metadata.managed_fields = None;
+    metadata.owner_references = None;
+    metadata.uid = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
+}
+
+/// Drops the status: of Nodes the addresses are read, of everything else nothing.
+fn trim(kind: Kind, data: &mut Value) {
+    let Some(fields) = data.as_object_mut() else {
+        return;
+    };
+    let status = fields.remove("status");
+    if kind == Kind::Node {
+        let addresses = status.and_then(|mut it| it.get_mut("addresses").map(Value::take));
+        fields.insert("status".to_owned(), json!({"addresses": addresses}));
+    }
+}
+
+/// The object as it is in a manifest.
+fn whole(resource: &ApiResource, metadata: &ObjectMeta, data: Value) -> Value {
+    let mut fields = match data {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Map::new()
+        }
+    };
+    let metadata = serde_json::to_value(metadata).unwrap_or_default();
+    fields.insert("apiVersion".to_owned(), json!(resource.api_version));
+    fields.insert("kind".to_owned(), json!(resource.kind));
+    fields.insert("metadata".to_owned(), metadata);
+    Value::Object(fields)
+}
+
+fn class_of(kind: Kind, value: &Value) -> Option<String> {
+    let class = value.pointer("/spec/gatewayClassName");
+    let class = class.and_then(Value::as_str).unwrap_or_default();
+    (kind == Kind::Gateway).then(|| class.to_owned())
+}
+
+fn hash_of(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
