@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{BackendTls, Filter, NodeName, ObjectName};
+use crate::{BackendTls, NodeName, ObjectName};
 
 /// A Service port, the name that a backend is counted and logged by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -86,15 +86,4 @@ pub enum Target {
     Backend(Arc<Backend>),
     /// Requests are refused.
     Invalid(InvalidBackend),
-}
-
-/// A target with its share of the rule's requests.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct WeightedBackend {
-    /// Share in proportion to the sum of the rule's weights (Gateway API: `BackendRef.weight`); 0: none.
-    pub weight: u32,
-    /// Where they go.
-    pub target: Target,
-    /// The backendRef's own filters, applied after the rule's once the backend is chosen.
-    pub filters: Vec<Filter>,
 }

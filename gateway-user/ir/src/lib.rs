@@ -19,12 +19,12 @@ pub mod report;
 pub mod service;
 pub mod settings;
 pub mod snapshot;
+pub mod split;
 pub mod tls;
 pub mod vip;
 
 pub use backend::{
     Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, InvalidBackend, Target,
-    WeightedBackend,
 };
 pub use filter::{
     Cors, Credentials, Filter, Fraction, HeaderEdits, Listing, Mirror, OriginPattern, PathModifier,
@@ -41,6 +41,7 @@ pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use settings::{DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings};
 pub use snapshot::{Generation, Snapshot};
+pub use split::WeightedBackend;
 pub use tls::{
     BackendTls, Certificate, ClientValidation, ClientValidationMode, PrivateKey, SubjectName, Trust,
 };
