@@ -149,13 +149,18 @@ mod tests {
             addresses: Vec::new(),
             listeners: Vec::new(),
             parents: Vec::new(),
+            ancestors: Vec::new(),
+            attached_listener_sets: None,
         };
         Arc::new(Published {
             snapshot: Arc::new(Snapshot::default()),
             generation: Generation(generation),
             statuses: vec![status],
+            warnings: Vec::new(),
             problems: Vec::new(),
             nodes: Vec::new(),
+            peers: Vec::new(),
+            membership_key: None,
             has_pools: false,
         })
     }

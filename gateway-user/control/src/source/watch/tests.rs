@@ -137,6 +137,15 @@ impl Watched {
 
     /// Waits until exactly these Services are published.
     fn expect(&self, names: &[&str]) {
+        self.wait(names, |_| true);
+    }
+
+    /// The same, and nothing but `before` is published until then.
+    fn expect_only(&self, names: &[&str], before: &[&str]) {
+        self.wait(names, |seen| seen == before);
+    }
+
+    fn wait(&self, names: &[&str], allowed: impl Fn(&[&str]) -> bool) {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -146,6 +155,7 @@ impl Watched {
             if seen == names {
                 return;
             }
+            assert!(allowed(&seen), "published meanwhile: {seen:?}");
         }
     }
 }

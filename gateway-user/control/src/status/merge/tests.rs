@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use gateway_ir::ObjectName;
-use gateway_translate::{ConditionStatus, ObjectKey, ParentReference, Reason};
+use gateway_translate::{
+    AncestorStatus, ConditionStatus, ObjectKey, ParentReference, ParentStatus, Reason,
+};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::*;
@@ -192,6 +194,28 @@ fn written(kind: Kind, current: &Value, wanted: &ObjectStatus) -> Value {
     merged(kind, current, Some(wanted), NOW).expect("something to write")
 }
 
+#[test]
+fn a_policy_keeps_the_ancestors_of_other_controllers() {
+    let foreign =
+        json!({"ancestorRef": {"name": "x"}, "controllerName": "other/one", "conditions": []});
+    let [parent] = <[_; 1]>::try_from(route(2, &["a"]).parents).expect("one parent");
+    let wanted = ObjectStatus {
+        ancestors: vec![AncestorStatus {
+            ancestor_ref: parent.parent_ref,
+            conditions: parent.conditions,
+        }],
+        ..status(Kind::BackendTlsPolicy, 2, Vec::new())
+    };
+    let patch = written(
+        Kind::BackendTlsPolicy,
+        &json!({"ancestors": [foreign]}),
+        &wanted,
+    );
+    assert_eq!(patch["ancestors"][0], foreign);
+    assert_eq!(patch["ancestors"][1]["ancestorRef"]["name"], "a");
+    assert_eq!(patch["ancestors"][1]["controllerName"], OURS);
+}
+
 fn programmed(status: ConditionStatus) -> Condition {
     let kind = ConditionType::Programmed;
     Condition::new(kind, status, Reason::Programmed, "")
@@ -208,6 +232,8 @@ fn status(kind: Kind, generation: i64, conditions: Vec<Condition>) -> ObjectStat
         addresses: Vec::new(),
         listeners: Vec::new(),
         parents: Vec::new(),
+        ancestors: Vec::new(),
+        attached_listener_sets: None,
     }
 }
 
