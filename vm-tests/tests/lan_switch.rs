@@ -22,7 +22,7 @@ fn pool_that_appears_later_is_announced_and_leaves_no_trace() -> anyhow::Result<
         let node = &bed.node.namespace;
         bed.sanmon.wait_for(node, "/snapshot", PATIENCE, |reply| {
             String::from_utf8_lossy(&reply.body)
-                .contains(r#""node":"node-1","interfaces":["eth0"]"#)
+                .contains(r#""interfaces":["eth0"],"withheld":null"#)
         })?;
         bed.who_has(VIP, SOON)?;
         bed.client.namespace.run(|| async {
