@@ -1,5 +1,5 @@
-//! What a GatewayClass says that it supports, in the words of the Gateway API's conformance suite: the one table that
-//! `status.supportedFeatures`, the documentation and the suite are fed from.
+//! What a GatewayClass says that it supports (`status.supportedFeatures`), in the words of the Gateway API's conformance
+//! suite, which infers from it what to test.
 
 /// The names, sorted. A name is here only if its behaviour is served; an optional field that is refused is not.
 pub const SUPPORTED: &[&str] = &[
