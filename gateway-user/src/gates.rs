@@ -1,7 +1,7 @@
-//! Gates 1 and 2 on a thread of their own: the only place that holds the datapath.
+//! Gates 1 and 2, on a thread each.
 //!
-//! Leases are short and must be renewed whatever else the process does, so nothing here waits for a runtime. The thread
-//! takes orders, does what the announcer says is due, and reports.
+//! Leases are short and must be renewed whatever else the process does, so nothing here waits for a runtime, nor for
+//! gate 2. Gate 1's thread takes orders, does what the announcer says is due, and reports.
 
 mod frames;
 mod groups;
@@ -10,6 +10,7 @@ mod membership;
 mod metrics;
 mod node;
 mod rights;
+mod steering;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use anyhow::Context;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_control::Published;
-use gateway_ir::{Interface, NodeName};
+use gateway_ir::NodeName;
 use gateway_l4::Counters;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -29,7 +30,9 @@ use tracing::{debug, warn};
 use self::metrics::Reader;
 use self::node::Node;
 pub(crate) use self::rights::missing_rights;
+use self::steering::Steered;
 use crate::board::{Board, Part};
+use crate::interfaces::Present;
 
 /// How long a scrape waits for the counters.
 const COUNTERS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -62,9 +65,10 @@ pub(crate) enum Leave {
 #[derive(Debug)]
 enum Order {
     Run(Arc<Published>, oneshot::Sender<()>),
-    Interfaces(Vec<Interface>),
+    Interfaces(Present),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
+    Steered(Box<Steered>),
     Heartbeat(Box<Heartbeat>),
     Silence(Sender<()>),
     End(Leave),
@@ -113,17 +117,16 @@ impl Gates {
         answer.recv().context("the thread of gates 1 and 2 ended")?
     }
 
-    /// Makes a publication the one that is run, as far as that goes: reports say what does not work.
-    pub(crate) async fn run(&self, published: Arc<Published>) {
+    /// Makes a publication the one that is run, as far as that goes: reports say what does not work. Returns at once; the
+    /// receiver tells when it is done.
+    pub(crate) fn run(&self, published: Arc<Published>) -> oneshot::Receiver<()> {
         let (sender, done) = oneshot::channel();
         self.order(Order::Run(published, sender));
-        if done.await.is_err() {
-            warn!("the thread of gates 1 and 2 has ended");
-        }
+        done
     }
 
     /// Tells which interfaces there are. Returns at once.
-    pub(crate) fn interfaces(&self, interfaces: Vec<Interface>) {
+    pub(crate) fn interfaces(&self, interfaces: Present) {
         self.order(Order::Interfaces(interfaces));
     }
 
@@ -155,14 +158,11 @@ impl Gates {
 fn run(mut node: Node, inbox: &Receiver<Order>) {
     loop {
         match inbox.recv_timeout(node.wait()) {
-            Ok(Order::Run(published, done)) => {
-                node.take(published);
-                tell(done.send(()));
-            }
+            Ok(Order::Run(published, done)) => node.take(published, done),
             Ok(Order::Interfaces(interfaces)) => node.follow(interfaces),
-            Ok(Order::Proxy(sockets, answer)) => drop(answer.send(node.attach_proxy(&sockets))),
-            // Who asked may have stopped waiting.
-            Ok(Order::Counters(answer)) => drop(node.counters().map(|it| answer.send(it))),
+            Ok(Order::Proxy(sockets, answer)) => node.attach_proxy(sockets, answer),
+            Ok(Order::Counters(answer)) => node.counters(answer),
+            Ok(Order::Steered(steered)) => node.steered(*steered),
             Ok(Order::Heartbeat(heartbeat)) => node.hear(&heartbeat),
             Ok(Order::Silence(done)) => node.leave(done),
             Ok(Order::End(leave)) => return node.end(leave),

@@ -1,6 +1,6 @@
-//! The Ethernet interfaces of this network namespace that are up, kept current by rtnetlink. Needs no rights.
+//! The Ethernet interfaces of this network namespace, kept current by rtnetlink. Needs no rights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -9,13 +9,29 @@ use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use gateway_ir::{Interface, Mac};
 use ipnet::IpNet;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-type Sender = watch::Sender<Vec<Interface>>;
+/// The interfaces that there are, by index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// Those that take part in the network.
+    pub(crate) up: Vec<Interface>,
+    /// The others.
+    pub(crate) down: Vec<Interface>,
+}
+
+impl Present {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Interface> {
+        self.up.iter().chain(&self.down)
+    }
+}
+
+type Sender = watch::Sender<Present>;
 /// Something has changed; what it is, the next list says.
 type Messages = BoxStream<'static, ()>;
 
@@ -25,8 +41,8 @@ const RESCAN: Duration = Duration::from_secs(30);
 /// Lists the interfaces and follows their changes on a task of the current runtime.
 ///
 /// Where the kernel does not tell, the list is empty, and it is asked again from time to time.
-pub(crate) async fn watch() -> watch::Receiver<Vec<Interface>> {
-    let (sender, receiver) = watch::channel(Vec::new());
+pub(crate) async fn watch() -> watch::Receiver<Present> {
+    let (sender, receiver) = watch::channel(Present::default());
     let mut events = listen(&sender).await;
     tokio::spawn(async move {
         loop {
@@ -79,12 +95,15 @@ async fn follow(handle: &Handle, mut messages: Messages, sender: &Sender) {
     }
 }
 
-/// The interfaces that are up, by index.
-async fn list(handle: &Handle) -> anyhow::Result<Vec<Interface>> {
+async fn list(handle: &Handle) -> anyhow::Result<Present> {
     let mut interfaces = BTreeMap::new();
+    let mut running = BTreeSet::new();
     let mut links = handle.link().get().execute();
     while let Some(link) = links.try_next().await.context("cannot list interfaces")? {
         if let Some(interface) = ethernet(&link) {
+            if link.header.flags.contains(LinkFlags::Up) {
+                running.insert(interface.index);
+            }
             interfaces.insert(interface.index, interface);
         }
     }
@@ -101,13 +120,15 @@ async fn list(handle: &Handle) -> anyhow::Result<Vec<Interface>> {
     for interface in interfaces.values_mut() {
         interface.addresses.sort();
     }
-    Ok(interfaces.into_values().collect())
+    let (up, down) = interfaces
+        .into_values()
+        .partition(|it| running.contains(&it.index));
+    Ok(Present { up, down })
 }
 
 fn ethernet(link: &LinkMessage) -> Option<Interface> {
     let header = &link.header;
-    let is_ethernet = header.link_layer_type == LinkLayerType::Ether;
-    if !is_ethernet || !header.flags.contains(LinkFlags::Up) {
+    if header.link_layer_type != LinkLayerType::Ether {
         return None;
     }
     let (mut name, mut mac) = (None, None);
@@ -126,11 +147,16 @@ fn ethernet(link: &LinkMessage) -> Option<Interface> {
     })
 }
 
-/// The interface's own address: on a point-to-point link `Address` is the other end's.
+/// The interface's own address: on a point-to-point link `Address` is the other end's. One that another machine may have
+/// as well (RFC 4862 §5.4) is not used yet, or never.
 fn address(message: &AddressMessage) -> Option<IpNet> {
     let (mut local, mut other) = (None, None);
     for attribute in &message.attributes {
-        if let AddressAttribute::Local(address) = attribute {
+        if let AddressAttribute::Flags(flags) = attribute {
+            if flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed) {
+                return None;
+            }
+        } else if let AddressAttribute::Local(address) = attribute {
             local = Some(*address);
         } else if let AddressAttribute::Address(address) = attribute {
             other = Some(*address);

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use gateway_ir::{Interface, Pool, Snapshot};
 
+use crate::interfaces::Present;
+
 /// The interfaces to use, and the names that were asked for in vain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -12,15 +14,16 @@ pub(crate) struct Choice {
 }
 
 /// Chooses: what the command line names, else what the configuration names, else each pool's own.
-pub(crate) fn choose(named: &[String], snapshot: &Snapshot, present: &[Interface]) -> Choice {
+pub(crate) fn choose(named: &[String], snapshot: &Snapshot, present: &Present) -> Choice {
+    let present: Vec<_> = present.all().collect();
     let configured = &snapshot.datapath.interfaces;
     let (wanted, names) = if !named.is_empty() {
-        (by_name(named, present), named.to_vec())
+        (by_name(named, &present), named.to_vec())
     } else if !configured.is_empty() {
-        (by_name(configured, present), configured.clone())
+        (by_name(configured, &present), configured.clone())
     } else {
         let pools = snapshot.pools.iter();
-        let wanted = pools.clone().flat_map(|pool| of_pool(pool, present));
+        let wanted = pools.clone().flat_map(|pool| of_pool(pool, &present));
         let names = pools.flat_map(|pool| pool.interfaces.clone());
         (wanted.collect(), names.collect())
     };
@@ -32,12 +35,15 @@ pub(crate) fn choose(named: &[String], snapshot: &Snapshot, present: &[Interface
     }
 }
 
-fn by_name<'a>(names: &[String], present: &'a [Interface]) -> BTreeSet<&'a Interface> {
-    let chosen = present.iter().filter(|it| names.contains(&it.name));
+fn by_name<'a>(names: &[String], present: &[&'a Interface]) -> BTreeSet<&'a Interface> {
+    let chosen = present
+        .iter()
+        .copied()
+        .filter(|it| names.contains(&it.name));
     chosen.collect()
 }
 
-fn of_pool<'a>(pool: &Pool, present: &'a [Interface]) -> BTreeSet<&'a Interface> {
+fn of_pool<'a>(pool: &Pool, present: &[&'a Interface]) -> BTreeSet<&'a Interface> {
     if !pool.interfaces.is_empty() {
         return by_name(&pool.interfaces, present);
     }
@@ -49,7 +55,7 @@ fn of_pool<'a>(pool: &Pool, present: &'a [Interface]) -> BTreeSet<&'a Interface>
             is_subnet && ranges.any(|it| net.contains(&it.first()) || net.contains(&it.last()))
         })
     };
-    present.iter().filter(in_subnet).collect()
+    present.iter().copied().filter(in_subnet).collect()
 }
 
 #[cfg(test)]
@@ -88,18 +94,20 @@ mod tests {
             .collect()
     }
 
-    fn present() -> Vec<Interface> {
+    fn present() -> Present {
         let interface = |name: &str, index, address: &str| Interface {
             name: name.to_owned(),
             index,
             mac: Mac([2, 0, 0, 0, 0, 1]),
             addresses: vec![address.parse().expect("a prefix")],
         };
-        vec![
-            interface("lan0", 2, "192.0.2.1/24"),
-            interface("lan1", 3, "198.51.100.1/24"),
-            interface("pod0", 4, "192.0.2.200/32"),
-        ]
+        Present {
+            up: vec![
+                interface("lan0", 2, "192.0.2.1/24"),
+                interface("pod0", 4, "192.0.2.200/32"),
+            ],
+            down: vec![interface("lan1", 3, "198.51.100.1/24")],
+        }
     }
 
     fn snapshot(configured: &[&str], of_pool: &[&str]) -> Snapshot {

@@ -32,6 +32,12 @@ pub(crate) fn init(arguments: &LogArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// What is measured about the process and its configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
-use gateway_ir::Interface;
 use gateway_translate::{Announce, Settings};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing::{debug, info, warn};
 
 use self::proxy::Proxies;
@@ -24,6 +23,7 @@ use crate::board::{Board, GatesOff};
 use crate::cli::LogArguments;
 use crate::config::{AtInterrupt, Config, Source};
 use crate::gates::{Gates, Leave};
+use crate::interfaces::Present;
 use crate::routes::{self, Routes};
 use crate::{interfaces, telemetry};
 
@@ -85,6 +85,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         settings,
         off,
         told: None,
+        running: None,
     };
     wire.move_interfaces().await;
     let interrupted = wire.follow(&mut signals, &mut pools).await?;
@@ -121,8 +122,8 @@ fn start_source(
 }
 
 /// The addresses that no pool may hold; those of a link alone are in no pool's reach.
-fn own_addresses(present: &[Interface]) -> Vec<IpAddr> {
-    let addresses = present.iter().flat_map(|it| &it.addresses);
+fn own_addresses(present: &Present) -> Vec<IpAddr> {
+    let addresses = present.all().flat_map(|it| &it.addresses);
     let mut own: Vec<_> = addresses.map(ipnet::IpNet::addr).collect();
     own.retain(|address| match address {
         IpAddr::V4(address) => !address.is_link_local(),
@@ -130,6 +131,18 @@ fn own_addresses(present: &[Interface]) -> Vec<IpAddr> {
     });
     own.sort();
     own
+}
+
+/// Waits until the other side speaks or is gone; for ever where there is none.
+async fn told(done: &mut Option<oneshot::Receiver<()>>) {
+    match done {
+        Some(done) => {
+            if done.await.is_err() {
+                warn!("the thread of gates 1 and 2 has ended");
+            }
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// The running parts.
@@ -140,12 +153,14 @@ struct Wire {
     proxies: Proxies,
     gates: Option<Gates>,
     routes: Option<Routes>,
-    interfaces: watch::Receiver<Vec<Interface>>,
+    interfaces: watch::Receiver<Present>,
     settings: start::Settings,
     /// Why gates 1 and 2 are off.
     off: Option<String>,
     /// What the translation was told last.
     told: Option<(Vec<IpAddr>, Announce)>,
+    /// Tells when gates 1 and 2 run the newest publication.
+    running: Option<oneshot::Receiver<()>>,
 }
 
 impl Wire {
@@ -160,7 +175,11 @@ impl Wire {
                 signal = signals.next() => return Ok(signal),
                 changed = self.published.changed() => {
                     changed?;
-                    self.distribute().await;
+                    self.distribute();
+                }
+                () = told(&mut self.running) => {
+                    self.running = None;
+                    self.route_newest().await;
                 }
                 changed = self.interfaces.changed() => {
                     changed?;
@@ -176,30 +195,27 @@ impl Wire {
         }
     }
 
-    /// Hands the newest publication to every part.
-    async fn distribute(&mut self) {
+    /// Hands the newest publication to every part. Routes are for when the gates run it: a large one takes a while, and
+    /// signals do not wait.
+    fn distribute(&mut self) {
         let newest = self.published.borrow_and_update().clone();
         let Some(published) = newest else {
             return;
         };
         self.proxies.publish(&published);
-        if let Some(gates) = &self.gates {
-            gates.run(Arc::clone(&published)).await;
-            self.route(&published).await;
-        }
+        self.running = self.gates.as_ref().map(|gates| gates.run(published));
     }
 
     /// Interfaces came, went or changed their addresses.
     async fn move_interfaces(&mut self) {
         let present = self.interfaces.borrow_and_update().clone();
-        debug!(count = present.len(), "interfaces changed");
+        debug!(up = present.up.len(), "interfaces changed");
         if let Some(gates) = &self.gates {
             gates.interfaces(present);
         }
         self.translate();
-        let published = self.published.borrow().clone();
-        if let (Some(_), Some(published)) = (&self.gates, published) {
-            self.route(&published).await;
+        if self.running.is_none() {
+            self.route_newest().await;
         }
     }
 
@@ -243,8 +259,16 @@ impl Wire {
         self.translate();
     }
 
+    /// Sets the routes that the newest publication needs.
+    async fn route_newest(&mut self) {
+        let published = self.published.borrow().clone();
+        if let (Some(_), Some(published)) = (&self.gates, published) {
+            self.route(&published).await;
+        }
+    }
+
     async fn route(&mut self, published: &Published) {
-        let wanted = routes::wanted(&published.snapshot, &self.interfaces.borrow());
+        let wanted = routes::wanted(&published.snapshot, &self.interfaces.borrow().up);
         let result = match self.connect_routes() {
             Ok(routes) => routes.sync(wanted).await,
             Err(error) => Err(error),

@@ -55,7 +55,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     stay_on_one_core()?;
     let root = std::env::temp_dir().join(format!("sanmon-bench-{}", std::process::id()));
-    let mut datapath = Datapath::open(&Settings {
+    let (mut datapath, _answers) = Datapath::open(&Settings {
         bpf_root: root,
         node: NodeName("here".to_owned()),
     })?;

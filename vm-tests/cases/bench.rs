@@ -65,7 +65,8 @@ impl Bench {
             bpf_root: root,
             node: NodeName("here".to_owned()),
         };
-        let mut datapath = Datapath::open(&settings).expect("the datapath opens as root");
+        let (mut datapath, mut answers) =
+            Datapath::open(&settings).expect("the datapath opens as root");
         datapath
             .introduce(&Interface {
                 name: "lo".to_owned(),
@@ -75,14 +76,14 @@ impl Bench {
             })
             .expect("the port is known");
         let (never, past) = (Duration::MAX, Duration::from_nanos(1));
-        let answers: [(IpAddr, Duration); 4] = [
+        let permitted: [(IpAddr, Duration); 4] = [
             (VIP.into(), never),
             (EXPIRED.into(), past),
             (VIP6.into(), never),
             (EXPIRED6.into(), past),
         ];
-        for (address, until) in answers {
-            datapath
+        for (address, until) in permitted {
+            answers
                 .answer(address, LOOPBACK, Mac(ANNOUNCED), until)
                 .expect("an answer");
         }

@@ -20,7 +20,7 @@ fn a_veth_gets_tc_unless_native_is_asked_for_and_never_both() {
         |_net| async {
             let root = root();
             let nic = interface().await?;
-            let mut datapath = Datapath::open(&settings(&root))?;
+            let (mut datapath, _answers) = Datapath::open(&settings(&root))?;
 
             assert_eq!(datapath.attach(&nic, DatapathMode::Auto)?, Hook::Tc);
             assert_eq!(hooks(nic.index).await?, (XdpProgram::None, 1, 1));
@@ -45,7 +45,7 @@ fn programs_outlive_their_process_and_the_next_one_takes_them_over() {
             let root = root();
             let nic = interface().await?;
             for mode in [DatapathMode::Tc, DatapathMode::Native] {
-                let mut first = Datapath::open(&settings(&root))?;
+                let (mut first, _answers) = Datapath::open(&settings(&root))?;
                 first.attach(&nic, mode)?;
                 let attached = hooks(nic.index).await?;
                 drop(first);
@@ -55,7 +55,7 @@ fn programs_outlive_their_process_and_the_next_one_takes_them_over() {
                     "{mode:?}: while nobody runs"
                 );
 
-                let mut second = Datapath::open(&settings(&root))?;
+                let (mut second, _answers) = Datapath::open(&settings(&root))?;
                 second.attach(&nic, mode)?;
                 assert_eq!(
                     hooks(nic.index).await?,
@@ -86,7 +86,7 @@ fn a_second_one_on_the_same_root_is_told_who_has_it() {
         "a_second_one_on_the_same_root_is_told_who_has_it",
         |_net| async {
             let root = root();
-            let first = Datapath::open(&settings(&root))?;
+            let (first, _answers) = Datapath::open(&settings(&root))?;
 
             let second = Datapath::open(&settings(&root));
 
@@ -110,7 +110,7 @@ fn an_interface_that_comes_back_is_attached_again() {
         |_net| async {
             let root = root();
             let old = interface().await?;
-            let mut datapath = Datapath::open(&settings(&root))?;
+            let (mut datapath, _answers) = Datapath::open(&settings(&root))?;
             datapath.attach(&old, DatapathMode::Native)?;
 
             netlink::delete(NIC).await?;
@@ -137,7 +137,7 @@ fn the_sockets_program_is_attached_once_however_often_it_is_asked_for() {
         "the_sockets_program_is_attached_once_however_often_it_is_asked_for",
         |net| async move {
             let root = root();
-            let mut datapath = Datapath::open(&settings(&root))?;
+            let (mut datapath, _answers) = Datapath::open(&settings(&root))?;
             let socket = TcpListener::bind("127.0.0.1:0")?;
 
             for _start in 0..2 {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gateway_vm_tests::bed::{Bed, DNS, Mode, SOON, TCP, VIP, on_bed};
+use gateway_vm_tests::bed::{Bed, DNS, Mode, PATIENCE, SOON, TCP, VIP, on_bed};
 use gateway_vm_tests::client::Conversation;
 use gateway_vm_tests::deadline::bounded;
 use gateway_vm_tests::{dns, frame};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 
+/// The default lease.
+const LEASE: Duration = Duration::from_secs(1);
 /// Enough flows that with two equal pods each of them has some (2⁻¹⁹ against it).
 const FLOWS: usize = 20;
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 168, 2, 50));
@@ -161,4 +163,82 @@ fn keeps_flows(bed: &mut Bed) -> anyhow::Result<()> {
     }
     drop(ask);
     flows.join(SOON)
+}
+
+#[test]
+fn addresses_are_answered_for_while_a_large_configuration_is_applied() -> anyhow::Result<()> {
+    let test = "addresses_are_answered_for_while_a_large_configuration_is_applied";
+    on_bed(test, Mode::Tc, |bed| {
+        bed.folder.write("crowd.yaml", &crowd())?;
+        let start = Instant::now();
+        let (mut unanswered, mut silence) = (None, Duration::ZERO);
+        let mut is_busy = false;
+        loop {
+            anyhow::ensure!(start.elapsed() < PATIENCE * 3, "never applied");
+            let asked = Instant::now();
+            if bed.who_has(VIP, Duration::from_millis(100)).is_ok() {
+                unanswered = None;
+            } else {
+                silence = silence.max(unanswered.get_or_insert(asked).elapsed());
+            }
+            let reply = bed.sanmon.admin(&bed.node.namespace, "/readyz")?;
+            let readiness: serde_json::Value = serde_json::from_slice(&reply.body)?;
+            if is_busy && readiness["current"] == true {
+                break;
+            }
+            is_busy |= readiness["current"] == false;
+        }
+        let took = start.elapsed();
+        assert!(silence < LEASE, "silent for {silence:?} of {took:?}");
+        Ok(())
+    })
+}
+
+/// Listeners enough, each with a table of the largest size, that their tables take longer to build than a lease lasts.
+fn crowd() -> String {
+    let mut text = String::from(
+        "apiVersion: v1
+kind: Service
+metadata: {name: crowd}
+spec:
+  ports: [{name: tcp, port: 80}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: crowd
+  labels: {kubernetes.io/service-name: crowd}
+addressType: IPv4
+ports: [{name: tcp, port: 80, protocol: TCP}]
+endpoints:
+",
+    );
+    let addresses = (1..=4).flat_map(|third| (1..=250).map(move |last| (third, last)));
+    for (third, last) in addresses {
+        text.push_str(&format!("- {{addresses: [\"10.245.{third}.{last}\"]}}\n"));
+    }
+    text.push_str(
+        "---
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: {name: crowd}
+spec:
+  parentRefs: [{name: crowd}]
+  rules: [{backendRefs: [{name: crowd, port: 80}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: crowd}
+spec:
+  gatewayClassName: sanmon
+  addresses: [{type: IPAddress, value: 192.168.2.201}]
+  listeners:
+",
+    );
+    for port in 9000..9064 {
+        text.push_str(&format!(
+            "  - {{name: tcp-{port}, protocol: TCP, port: {port}}}\n"
+        ));
+    }
+    text
 }

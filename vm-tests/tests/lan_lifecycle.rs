@@ -1,11 +1,13 @@
 //! What outlives a process, what a new one takes over, and what is left when it is gone for good.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SOON, TCP, VIP, on_bed};
+use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SILENCE, SOON, TCP, VIP, on_bed};
 use gateway_vm_tests::client::{self, Conversation, Get, Transport};
-use gateway_vm_tests::{dns, sanmon};
+use gateway_vm_tests::lan::NIC;
+use gateway_vm_tests::{dns, netlink, sanmon};
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
@@ -123,6 +125,35 @@ fn second_process_on_the_same_bpf_root_is_refused() -> anyhow::Result<()> {
     })
 }
 
+#[test]
+fn interface_that_goes_down_keeps_its_guard() -> anyhow::Result<()> {
+    let test = "interface_that_goes_down_keeps_its_guard";
+    on_bed(test, Mode::Tc, |bed| {
+        let node = &bed.node.namespace;
+        node.run(|| netlink::address("lo", IpAddr::V4(VIP).into()))?;
+        node.run(|| netlink::down(NIC))?;
+        let is_down = |reply: &client::Reply| {
+            String::from_utf8_lossy(&reply.body).contains("interface eth0 is down")
+        };
+        bed.sanmon.wait_for(node, "/readyz", PATIENCE, is_down)?;
+        // What comes now is answered by the kernel or by nobody.
+        bed.sanmon.signal(Signal::SIGSTOP)?;
+        node.run(|| netlink::up(NIC))?;
+        assert_eq!(
+            bed.who_has(bed.node.address, SOON)?,
+            bed.node.mac,
+            "the kernel answers for what it has, or this test shows nothing"
+        );
+        assert!(
+            bed.who_has(VIP, SILENCE).is_err(),
+            "the kernel has answered"
+        );
+
+        bed.sanmon.signal(Signal::SIGCONT)?;
+        wait_for_answer(bed)
+    })
+}
+
 fn proxy_answers(bed: &Bed) -> anyhow::Result<()> {
     bed.client.namespace.run(|| async {
         let get = Get::new("any.example", "/");
@@ -139,4 +170,19 @@ fn wait_for_silence(bed: &Bed) -> anyhow::Result<()> {
         anyhow::ensure!(std::time::Instant::now() < deadline, "still answered");
     }
     Ok(())
+}
+
+/// Waits until the node answers for the VIP.
+fn wait_for_answer(bed: &Bed) -> anyhow::Result<()> {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        match bed.who_has(VIP, Duration::from_millis(50)) {
+            Ok(mac) => {
+                assert_eq!(mac, bed.node.mac);
+                return Ok(());
+            }
+            Err(error) if std::time::Instant::now() > deadline => return Err(error),
+            Err(_not_yet) => {}
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The kernel's side: the programs, their links and their maps. The only module that names the BPF library.
 
+mod answers;
 mod detach;
 mod links;
 mod maps;
@@ -16,6 +17,7 @@ use nix::libc;
 
 use crate::OpenError;
 
+pub(crate) use answers::AnswerMaps;
 pub(crate) use detach::unpin;
 pub(crate) use links::Links;
 pub(crate) use maps::KernelMaps;
@@ -42,7 +44,7 @@ pub(crate) struct Programs {
 ///
 /// # Errors
 /// When the programs are missing or refused, or the pinned maps have another shape.
-pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
+pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), OpenError> {
     if OBJECT.is_empty() {
         return Err(OpenError::NoObject);
     }
@@ -53,6 +55,7 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
     }
     let mut object = loader.load(OBJECT).map_err(refused)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
+    let answers = AnswerMaps::take(&mut object).map_err(refused)?;
     let mut programs = Programs {
         #[cfg(feature = "log")]
         log: packet_log::PacketLog::open(&mut object),
@@ -69,7 +72,7 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps), OpenError> {
         .socket()
         .and_then(SkLookup::load)
         .map_err(refused)?;
-    Ok((programs, maps))
+    Ok((programs, maps, answers))
 }
 
 impl Programs {

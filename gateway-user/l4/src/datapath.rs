@@ -1,11 +1,9 @@
 //! The datapath of one node: opened once, then told what changed.
 
-use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use gateway_common::announce::{Answer, AnswerKey, Port};
+use gateway_common::announce::Port;
 use gateway_common::limits::SOCKETS_MAX;
 use gateway_ir::{DatapathMode, Interface, Mac, NodeName, Snapshot};
 use nix::net::if_::if_indextoname;
@@ -17,7 +15,8 @@ use crate::plan::{State, key_of, plan};
 use crate::root::{self, Root};
 use crate::stats::ServiceCounters;
 use crate::{
-    ApplyError, AttachError, Counters, OpenError, Program, RemoveError, Trial, apply, driver,
+    Answers, ApplyError, AttachError, Counters, OpenError, Program, RemoveError, Trial, apply,
+    driver,
 };
 
 /// Where the datapath lives and whose it is.
@@ -27,19 +26,6 @@ pub struct Settings {
     pub bpf_root: PathBuf,
     /// This node: endpoints on others are not delivered here.
     pub node: NodeName,
-}
-
-/// An address that another machine says it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ForeignClaim {
-    /// The address.
-    pub address: IpAddr,
-    /// Index of the interface where it was heard.
-    pub interface: u32,
-    /// The Ethernet address that it named.
-    pub mac: Mac,
-    /// When it was heard, on `CLOCK_MONOTONIC`.
-    pub seen: Duration,
 }
 
 /// The programs, links and maps of one node.
@@ -58,18 +44,19 @@ pub struct Datapath {
 }
 
 impl Datapath {
-    /// Loads the programs and pins their maps under the root; maps of a former process are taken over.
+    /// Loads the programs and pins their maps under the root; maps of a former process are taken over. What is answered for
+    /// comes as a handle of its own.
     ///
     /// # Errors
     /// When the programs cannot run here; the error says what to do.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub fn open(settings: &Settings) -> Result<(Self, Answers), OpenError> {
         let root = Root::open(&settings.bpf_root)?;
-        let (programs, maps) = bpf::load(&root.maps())?;
+        let (programs, maps, answers) = bpf::load(&root.maps())?;
         let state = maps
             .read()
             .map_err(|source| OpenError::Load(Box::new(source)))?;
         info!(root = %settings.bpf_root.display(), services = state.services.len(), "datapath opened");
-        Ok(Self {
+        let datapath = Self {
             node: settings.node.clone(),
             programs,
             links: Links::new(root.links()),
@@ -77,7 +64,8 @@ impl Datapath {
             state,
             services: Vec::new(),
             root,
-        })
+        };
+        Ok((datapath, Answers::new(answers)))
     }
 
     /// Attaches the programs to an interface, or replaces those of a former process without a gap.
@@ -188,50 +176,6 @@ impl Datapath {
                 source: Box::new(source),
             })?;
         self.links.attach_socket(&mut self.programs)
-    }
-
-    /// Answers ARP or neighbour solicitations for an address on an interface until a time of `CLOCK_MONOTONIC`.
-    ///
-    /// A time that is past answers nothing, but other machines' claims to the address are noted from then on.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn answer(
-        &mut self,
-        address: IpAddr,
-        interface: u32,
-        mac: Mac,
-        until: Duration,
-    ) -> Result<(), ApplyError> {
-        self.programs.read_log();
-        let until = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
-        let Mac(mac) = mac;
-        let key = AnswerKey::new(address.into(), interface);
-        self.maps.answer(key, Answer::new(mac, until))
-    }
-
-    /// Stops answering. An address that was not answered for is no error.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn silence(&mut self, address: IpAddr, interface: u32) -> Result<(), ApplyError> {
-        self.maps
-            .silence(&AnswerKey::new(address.into(), interface))
-    }
-
-    /// The last claim of another machine to each address that was given to [`Self::answer`].
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn claims(&self) -> Result<Vec<ForeignClaim>, ApplyError> {
-        let claims = self.maps.claims()?.into_iter();
-        let claims = claims.map(|(key, claim)| ForeignClaim {
-            address: key.address().into(),
-            interface: key.interface(),
-            mac: Mac(claim.mac()),
-            seen: Duration::from_nanos(claim.seen_ns()),
-        });
-        Ok(claims.collect())
     }
 
     /// Reads the counters.

@@ -3,6 +3,7 @@
 //! `plan` says what the maps should hold, `apply` writes the difference in a safe order, `bpf` is the only module that
 //! names the BPF library. Nothing here knows Kubernetes, tokio or the other gates.
 
+pub mod answers;
 mod apply;
 mod bpf;
 pub mod datapath;
@@ -13,8 +14,9 @@ mod plan;
 mod root;
 pub mod stats;
 
+pub use answers::{Answers, ForeignClaim};
 pub use bpf::{Program, Trial};
-pub use datapath::{Datapath, ForeignClaim, Settings, uninstall};
+pub use datapath::{Datapath, Settings, uninstall};
 pub use error::{ApplyError, AttachError, OpenError, RemoveError};
 pub use gateway_common::counter::{Counter, Verdict};
 pub use hook::Hook;

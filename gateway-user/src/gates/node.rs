@@ -1,8 +1,8 @@
-//! The datapath and the announcer of this node, and what holds them together. No thread, no channel.
+//! The announcer of this node and gate 2, and what holds them together. No thread, no channel.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -10,19 +10,20 @@ use std::time::Duration;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::{Announcer, Command, Decision, Ownership, View};
 use gateway_control::Published;
-use gateway_ir::{
-    DatapathMode, Gate, GateReport, Generation, Interface, ListenerFailure, Snapshot,
-};
-use gateway_l4::{Counters, Datapath};
+use gateway_ir::{Gate, GateReport, Generation, Interface, ListenerFailure};
+use gateway_l4::{Answers, Counters};
 use nix::time::{ClockId, clock_gettime};
+use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::frames::Frames;
 use super::groups::Groups;
 use super::membership::Company;
+use super::steering::{Steered, Steering, Wanted};
 use super::{Leave, Order, Settings};
 use crate::board::{Board, Owner};
-use crate::links;
+use crate::interfaces::Present;
+use crate::telemetry::chain;
 
 /// What failed is tried again after this time, if nothing happens before.
 const RETRY: Duration = Duration::from_secs(5);
@@ -33,16 +34,21 @@ const LEAVE_MAX: Duration = Duration::from_millis(400);
 pub(super) struct Node {
     settings: Settings,
     board: Arc<Board>,
-    datapath: Datapath,
+    steering: Steering,
+    answers: Answers,
     announcer: Announcer,
     frames: Frames,
     groups: Groups,
     company: Company,
     /// Who waits for this node to have handed over everything, and until when.
     leaving: Option<(Duration, Sender<()>)>,
-    present: Vec<Interface>,
-    attached: BTreeMap<u32, Attached>,
+    present: Present,
+    /// What is wanted.
     published: Option<Arc<Published>>,
+    /// What gate 2 has taken over, as far as it could, and gate 1 announces.
+    running: Option<Arc<Published>>,
+    /// The interfaces that have programs and are up.
+    attached: Vec<Interface>,
     /// What the maps say.
     programmed: Option<Generation>,
     /// Why they do not say what is wanted.
@@ -54,12 +60,6 @@ pub(super) struct Node {
     owners: Vec<Ownership>,
 }
 
-/// An interface that the programs are attached to.
-struct Attached {
-    interface: Interface,
-    mode: DatapathMode,
-}
-
 impl Node {
     /// Opens everything that needs rights.
     pub(super) fn open(
@@ -67,9 +67,10 @@ impl Node {
         board: Arc<Board>,
         orders: Sender<Order>,
     ) -> anyhow::Result<Self> {
-        let datapath = Datapath::open(&gateway_l4::Settings {
-            bpf_root: settings.bpf_root.clone(),
-            node: settings.node.clone(),
+        let done = orders.clone();
+        let (steering, answers) = Steering::start(&settings, move |steered| {
+            // Nobody waits for it any more when the process is ending.
+            drop(done.send(Order::Steered(Box::new(steered))));
         })?;
         let frames = Frames::open()?;
         let announcer = gateway_announce::Settings {
@@ -80,15 +81,17 @@ impl Node {
         Ok(Self {
             settings,
             board,
-            datapath,
+            steering,
+            answers,
             announcer: Announcer::new(announcer),
             frames,
             groups: Groups::open(),
             company,
             leaving: None,
-            present: Vec::new(),
-            attached: BTreeMap::new(),
+            present: Present::default(),
             published: None,
+            running: None,
+            attached: Vec::new(),
             programmed: None,
             failure: None,
             retry: None,
@@ -105,33 +108,29 @@ impl Node {
         next.saturating_sub(now()).min(Duration::from_secs(60))
     }
 
-    pub(super) fn take(&mut self, published: Arc<Published>) {
+    pub(super) fn take(&mut self, published: Arc<Published>, done: oneshot::Sender<()>) {
         self.published = Some(published);
-        self.reconcile();
+        self.reconcile(vec![done]);
     }
 
-    pub(super) fn follow(&mut self, interfaces: Vec<Interface>) {
+    pub(super) fn follow(&mut self, interfaces: Present) {
         self.present = interfaces;
-        self.reconcile();
+        self.reconcile(Vec::new());
     }
 
-    pub(super) fn attach_proxy(&mut self, sockets: &[OwnedFd]) -> anyhow::Result<()> {
-        let sockets: Vec<_> = sockets.iter().map(AsFd::as_fd).collect();
-        Ok(self.datapath.attach_proxy(&sockets)?)
+    pub(super) fn attach_proxy(&self, sockets: Vec<OwnedFd>, answer: Sender<anyhow::Result<()>>) {
+        self.steering.attach_proxy(sockets, answer);
     }
 
-    pub(super) fn counters(&self) -> Option<Counters> {
-        let counters = self.datapath.counters();
-        counters
-            .inspect_err(|error| debug!(%error, "counters not read"))
-            .ok()
+    pub(super) fn counters(&self, answer: Sender<Counters>) {
+        self.steering.counters(answer);
     }
 
     /// Does what the announcer says is due, and what failed before.
     pub(super) fn advance(&mut self) {
         let now = now();
         if self.retry.is_some_and(|retry| retry <= now) {
-            self.reconcile();
+            self.reconcile(Vec::new());
         }
         self.announcer.advance(now);
         self.execute();
@@ -147,6 +146,7 @@ impl Node {
     pub(super) fn leave(&mut self, done: Sender<()>) {
         let now = now();
         self.published = None;
+        self.running = None;
         self.retry = None;
         self.announcer.leave(now);
         self.leaving = Some((now + LEAVE_MAX, done));
@@ -165,6 +165,7 @@ impl Node {
     /// Stops answering for every VIP.
     pub(super) fn silence(&mut self) {
         self.published = None;
+        self.running = None;
         self.retry = None;
         self.announcer.update(
             now(),
@@ -181,33 +182,41 @@ impl Node {
 
     pub(super) fn end(mut self, leave: Leave) {
         self.silence();
-        match leave {
-            Leave::Pins => {}
-            Leave::Nothing => {
-                if let Err(error) = self.datapath.remove() {
-                    warn!(
-                        error = chain(&error),
-                        "something of the datapath stays behind"
-                    );
-                }
-            }
-        }
+        self.steering.end(leave);
     }
 
-    /// Brings attachments, maps and announcements to what is wanted now, and reports.
-    fn reconcile(&mut self) {
+    /// Has gate 2 bring attachments and maps to what is wanted now.
+    fn reconcile(&mut self, waiting: Vec<oneshot::Sender<()>>) {
         let Some(published) = self.published.clone() else {
             return;
         };
         self.retry = None;
+        let present = self.present.clone();
+        self.steering.follow(Wanted {
+            published,
+            present,
+            waiting,
+        });
+    }
+
+    /// Announces what gate 2 is ready for, and reports.
+    pub(super) fn steered(&mut self, steered: Steered) {
+        self.steering.go_on();
+        if self.published.is_none() {
+            // Everything was handed over meanwhile.
+            return;
+        }
+        let Steered {
+            published,
+            interfaces,
+            mut notes,
+            ..
+        } = steered;
+        self.programmed = steered.programmed;
+        self.failure = steered.failure;
         let snapshot = &published.snapshot;
-        // The guard is in force before an interface is attached, and before a route makes the kernel want to answer.
-        let failure = self.apply(&published);
-        let mut notes = self.attach(snapshot);
         let (part, note) = self.company.follow(&published);
         notes.extend(note);
-        let attached = self.attached.values();
-        let interfaces: Vec<_> = attached.map(|it| it.interface.clone()).collect();
         self.announcer.update(
             now(),
             View {
@@ -218,67 +227,33 @@ impl Node {
                 part,
             },
         );
+        self.running = Some(Arc::clone(&published));
         self.execute();
-        self.failure = failure.clone();
+        self.forget_all_but(interfaces);
         self.report(&published);
-        if let Some(failure) = failure {
+        if let Some(failure) = &self.failure {
             notes.insert(format!("gate 2 runs an older configuration: {failure}"));
         }
         if !notes.is_empty() {
             self.retry = Some(now() + RETRY);
         }
         self.say(notes);
-    }
-
-    /// Makes the maps say what the snapshot says, if they do not yet; gives what went wrong.
-    fn apply(&mut self, published: &Published) -> Option<String> {
-        if self.programmed == Some(published.generation) {
-            return None;
-        }
-        match self.datapath.apply(&published.snapshot) {
-            Ok(()) => {
-                self.programmed = Some(published.generation);
-                None
-            }
-            Err(error) => Some(chain(&error)),
+        for waiting in steered.waiting {
+            super::tell(waiting.send(()));
         }
     }
 
-    /// Attaches to the interfaces that are wanted, detaches from the others; gives what does not work.
-    fn attach(&mut self, snapshot: &Snapshot) -> BTreeSet<String> {
-        let choice = links::choose(&self.settings.interfaces, snapshot, &self.present);
-        let missing = choice.missing.iter().map(|name| {
-            format!("interface {name} is not there or not up; it is used as soon as it is")
-        });
-        let mut notes: BTreeSet<_> = missing.collect();
-        let wanted: BTreeSet<_> = choice.interfaces.iter().map(|it| it.index).collect();
-        for (index, gone) in self
-            .attached
-            .extract_if(.., |index, _| !wanted.contains(index))
-        {
-            info!(interface = gone.interface.name, "detached");
-            if let Err(error) = self.datapath.detach(index) {
-                debug!(error = chain(&error), "detached with difficulty");
-            }
-        }
-        let mode = snapshot.datapath.mode;
-        for interface in choice.interfaces {
-            let last = self.attached.get(&interface.index);
-            if last.is_some_and(|last| last.interface == interface && last.mode == mode) {
+    /// The kernel may give an index away again, so nothing stays behind on an interface that has no programs any more.
+    fn forget_all_but(&mut self, attached: Vec<Interface>) {
+        let gone = std::mem::replace(&mut self.attached, attached);
+        for interface in gone {
+            if self.attached.iter().any(|it| it.index == interface.index) {
                 continue;
             }
-            match self.datapath.attach(&interface, mode) {
-                Ok(_hook) => {
-                    let attached = Attached { mode, interface };
-                    self.attached.insert(attached.interface.index, attached);
-                }
-                Err(error) => {
-                    self.attached.remove(&interface.index);
-                    notes.insert(format!("{}: {}", interface.name, chain(&error)));
-                }
+            if let Err(error) = self.answers.forget(interface.index) {
+                debug!(interface = interface.name, %error, "permissions stay until they expire");
             }
         }
-        notes
     }
 
     /// Carries out what the announcer has decided.
@@ -292,12 +267,12 @@ impl Node {
                     until,
                 } => {
                     self.listen(address, interface);
-                    if let Err(error) = self.datapath.answer(address, interface, mac, until) {
+                    if let Err(error) = self.answers.answer(address, interface, mac, until) {
                         warn!(%address, error = chain(&error), "address not answered");
                     }
                 }
                 Command::Silence { address, interface } => {
-                    if let Err(error) = self.datapath.silence(address, interface) {
+                    if let Err(error) = self.answers.silence(address, interface) {
                         // The kernel falls silent by itself when the lease is over.
                         warn!(%address, error = chain(&error), "address not silenced");
                     }
@@ -351,13 +326,13 @@ impl Node {
         self.owners = owners;
         let shown = self.owners.iter().map(|it| self.owner(it)).collect();
         self.board.owners(shown);
-        if let Some(published) = self.published.clone() {
-            self.report(&published);
+        if let Some(running) = self.running.clone() {
+            self.report(&running);
         }
     }
 
     fn owner(&self, ownership: &Ownership) -> Owner {
-        let mut vips = self.published.iter().flat_map(|it| &it.snapshot.vips);
+        let mut vips = self.running.iter().flat_map(|it| &it.snapshot.vips);
         let vip = vips.find(|it| it.address == ownership.vip);
         let (node, withheld) = match ownership.decision {
             Decision::Announce => (Some(self.settings.node.clone()), None),
@@ -435,10 +410,4 @@ fn time_of_day() -> Duration {
     clock_gettime(ClockId::CLOCK_REALTIME)
         .map(Duration::from)
         .unwrap_or_default()
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use aya::Ebpf;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{
-    Array, ArrayOfMaps, HashMap, LpmTrie, MapData, MapError, MapInfo, PerCpuArray, PerCpuValues,
-    SockMap,
+    Array, ArrayOfMaps, HashMap, LpmTrie, Map, MapData, MapError, MapInfo, PerCpuArray,
+    PerCpuValues, SockMap,
 };
 use gateway_common::addr::Address;
 use gateway_common::announce::{Answer, AnswerKey, Claim, Port};
@@ -83,12 +83,17 @@ pub(super) fn check_pins(pins: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Handles of the maps that user space reads or writes.
+/// Takes a map out of the loaded object.
+pub(super) fn take(object: &mut Ebpf, name: &str) -> Result<Map, MapError> {
+    object.take_map(name).ok_or_else(|| MapError::InvalidName {
+        name: name.to_owned(),
+    })
+}
+
+/// Handles of gate 2's maps, as far as user space reads or writes them.
 pub(crate) struct KernelMaps {
     ports: Array<MapData, Port>,
     pools: LpmTrie<MapData, Address, u32>,
-    answers: HashMap<MapData, AnswerKey, Answer>,
-    claims: HashMap<MapData, AnswerKey, Claim>,
     sieve: Array<MapData, u64>,
     vips: HashMap<MapData, Address, u32>,
     services: HashMap<MapData, ServiceKey, Service>,
@@ -109,16 +114,10 @@ impl fmt::Debug for KernelMaps {
 
 impl KernelMaps {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, MapError> {
-        let mut map = |name: &str| {
-            object.take_map(name).ok_or_else(|| MapError::InvalidName {
-                name: name.to_owned(),
-            })
-        };
+        let mut map = |name| take(object, name);
         Ok(Self {
             ports: map("PORTS")?.try_into()?,
             pools: map("POOLS")?.try_into()?,
-            answers: map("ANSWERS")?.try_into()?,
-            claims: map("CLAIMS")?.try_into()?,
             sieve: map("SIEVE")?.try_into()?,
             vips: map("VIPS")?.try_into()?,
             services: map("SERVICES")?.try_into()?,
@@ -175,34 +174,12 @@ impl KernelMaps {
         self.ports.set(slot, port, 0).map_err(error("PORTS"))
     }
 
-    /// Forgets an interface and what may be answered there.
+    /// Forgets an interface.
     pub(crate) fn forget_port(&mut self, interface: u32) -> Result<(), ApplyError> {
         if self.holder_of_port(interface)?.is_none() {
             self.set_port(interface, Port::NONE)?;
         }
-        let keys: Result<Vec<AnswerKey>, MapError> = self.answers.keys().collect();
-        for key in keys.map_err(error("ANSWERS"))? {
-            if key.interface() == interface {
-                self.silence(&key)?;
-            }
-        }
         Ok(())
-    }
-
-    pub(crate) fn answer(&mut self, key: AnswerKey, answer: Answer) -> Result<(), ApplyError> {
-        self.answers
-            .insert(key, answer, 0)
-            .map_err(error("ANSWERS"))
-    }
-
-    pub(crate) fn silence(&mut self, key: &AnswerKey) -> Result<(), ApplyError> {
-        absent_is_fine(self.answers.remove(key)).map_err(error("ANSWERS"))
-    }
-
-    /// What other machines have claimed.
-    pub(crate) fn claims(&self) -> Result<Vec<(AnswerKey, Claim)>, ApplyError> {
-        let claims: Result<_, MapError> = self.claims.iter().collect();
-        claims.map_err(error("CLAIMS"))
     }
 
     /// Puts sockets into the slots, then says how many there are: a slot without a socket is never chosen.
@@ -300,7 +277,7 @@ impl Maps for KernelMaps {
     }
 }
 
-fn error(map: &'static str) -> impl Fn(MapError) -> ApplyError {
+pub(super) fn error(map: &'static str) -> impl Fn(MapError) -> ApplyError {
     move |source| ApplyError::Map {
         map,
         source: Box::new(source),
@@ -308,7 +285,7 @@ fn error(map: &'static str) -> impl Fn(MapError) -> ApplyError {
 }
 
 /// What is to be removed may be gone already: the kernel says so with ENOENT.
-fn absent_is_fine(outcome: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn absent_is_fine(outcome: Result<(), MapError>) -> Result<(), MapError> {
     match outcome {
         Err(MapError::SyscallError(error))
             if error.io_error.kind() == std::io::ErrorKind::NotFound =>
