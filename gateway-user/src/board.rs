@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
-use gateway_ir::{Gate, GateReport, Generation, NodeName};
+use gateway_ir::{Gate, GateReport, Generation, ListenerFailure, NodeName};
 use gateway_translate::ObjectStatus;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -52,6 +52,15 @@ pub(crate) enum GatesOff {
     Unready,
 }
 
+/// The routes from gate 2 to gate 3, as they were set last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Routed {
+    /// The configuration that they are of.
+    pub(crate) generation: Generation,
+    /// The listeners whose VIP has none.
+    pub(crate) failures: Vec<ListenerFailure>,
+}
+
 /// The state of the process.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -63,8 +72,7 @@ pub(crate) struct Board {
     reported: watch::Sender<()>,
     owners: RwLock<Vec<Owner>>,
     notes: RwLock<BTreeSet<String>>,
-    /// The configuration whose routes are set, or why they are not; none: not yet tried.
-    routed: RwLock<Option<Result<Generation, String>>>,
+    routed: RwLock<Option<Routed>>,
     draining: RwLock<Option<Duration>>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
     metrics: Metrics,
@@ -99,9 +107,22 @@ impl Board {
         self.reported.send_replace(());
     }
 
-    /// What the gates report, now.
+    /// What the gates report, now. Behind gate 2 the proxy runs what has its routes, too.
     pub(crate) fn reports(&self) -> Reports {
-        self.reports.read().clone()
+        let mut reports = self.reports.read().clone();
+        let steers = reports.get(&Gate::Steer).is_some_and(|it| it.off.is_none());
+        if let Some(proxy) = reports.get_mut(&Gate::Proxy).filter(|_| steers) {
+            let newest = self.published().map(|it| it.generation);
+            match &*self.routed.read() {
+                Some(routed) if Some(routed.generation) == newest => {
+                    proxy.failures.extend(routed.failures.iter().cloned());
+                    proxy.failures.sort();
+                }
+                Some(routed) => proxy.programmed = Some(routed.generation),
+                None => proxy.programmed = None,
+            }
+        }
+        reports
     }
 
     /// Tells of every new report.
@@ -136,9 +157,10 @@ impl Board {
         *self.notes.write() = notes;
     }
 
-    /// Takes over whether the routes from gate 2 to gate 3 are set.
-    pub(crate) fn routed(&self, routed: Result<Generation, String>) {
+    /// Takes over how far the routes from gate 2 to gate 3 are.
+    pub(crate) fn routed(&self, routed: Routed) {
         *self.routed.write() = Some(routed);
+        self.reported.send_replace(());
     }
 
     /// Says that the process is ending.
@@ -163,22 +185,21 @@ impl Board {
 
     /// The conditions of every object, as they are now.
     pub(crate) fn conditions(&self, published: &Published) -> Vec<ObjectStatus> {
-        status::conditions(published, &self.reports.read())
+        status::conditions(published, &self.reports())
     }
 
     /// Whether the process serves.
     pub(crate) fn readiness(&self) -> Readiness {
         let published = self.published();
-        let mut readiness = status::readiness(published.as_deref(), &self.reports.read());
+        let mut readiness = status::readiness(published.as_deref(), &self.reports());
         readiness.notes.extend(self.notes.read().iter().cloned());
         if let Some(text) = self.wanted_off(published.as_deref()) {
             readiness.missing.push(text);
             readiness.ready = false;
         }
-        if let Some(text) = self.unrouted(published.as_deref()) {
-            readiness.missing.push(text);
-            readiness.ready = false;
-        }
+        let unrouted = self.unrouted();
+        readiness.ready &= unrouted.is_empty();
+        readiness.missing.extend(unrouted);
         if let Some(within) = *self.draining.read() {
             let text = format!("the process is ending, within {} s", within.as_secs());
             readiness.missing.push(text);
@@ -196,17 +217,11 @@ impl Board {
             .map(|why| format!("gates 1 and 2 are wanted and off: {why}"))
     }
 
-    /// What is missing of the routes that gate 3 needs behind gate 2.
-    fn unrouted(&self, published: Option<&Published>) -> Option<String> {
-        let published = published?;
-        if self.reports.read().get(&Gate::Steer)?.off.is_some() {
-            return None;
-        }
-        match &*self.routed.read() {
-            Some(Ok(generation)) if *generation == published.generation => None,
-            Some(Err(why)) => Some(why.clone()),
-            Some(Ok(_)) | None => Some("the routes of the VIPs are not set yet".to_owned()),
-        }
+    /// What is missing of the routes that gate 3 needs behind gate 2: without one a VIP's connections go nowhere.
+    fn unrouted(&self) -> BTreeSet<String> {
+        let routed = self.routed.read();
+        let failures = routed.iter().flat_map(|it| &it.failures);
+        failures.map(|it| it.message.clone()).collect()
     }
 
     /// All metrics in the OpenMetrics text format.

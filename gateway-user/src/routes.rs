@@ -3,12 +3,12 @@
 //! They live in a table of their own: in table `local` rules of kube-proxy and of the portmap plugin would match them.
 //! `src` makes connections from this very host work. The table holds nothing else, so one rule for all of it serves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Context;
 use futures_util::TryStreamExt;
-use gateway_ir::{Interface, ServiceTarget, Snapshot};
+use gateway_ir::{Interface, ListenerFailure, Service, ServiceTarget, Snapshot};
 use ipnet::IpNet;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType,
@@ -27,15 +27,37 @@ const EEXIST: i32 = 17;
 /// The destinations with the source address that the host itself uses towards them.
 pub(crate) type Wanted = BTreeMap<IpAddr, Option<IpAddr>>;
 
+/// The destinations without a route, with the reason.
+pub(crate) type Unset = BTreeMap<IpAddr, String>;
+
 /// The routes that a snapshot needs on a node with these interfaces.
 pub(crate) fn wanted(snapshot: &Snapshot, interfaces: &[Interface]) -> Wanted {
-    let proxied = snapshot.services.iter().filter(|it| match it.target {
-        ServiceTarget::Proxy => true,
-        ServiceTarget::Endpoints { .. } => false,
-    });
+    let proxied = snapshot.services.iter().filter(|it| is_proxied(it));
     proxied
         .map(|it| (it.vip, source(it.vip, interfaces)))
         .collect()
+}
+
+/// What the listeners of destinations without a route say.
+pub(crate) fn failures(snapshot: &Snapshot, unset: &Unset) -> Vec<ListenerFailure> {
+    let proxied = snapshot.services.iter().filter(|it| is_proxied(it));
+    let failures: BTreeSet<_> = proxied
+        .filter_map(|it| {
+            let why = unset.get(&it.vip)?;
+            Some(ListenerFailure {
+                listener: it.listener.clone(),
+                message: format!("{} has no route to the proxy: {why}", it.vip),
+            })
+        })
+        .collect();
+    failures.into_iter().collect()
+}
+
+fn is_proxied(service: &Service) -> bool {
+    match service.target {
+        ServiceTarget::Proxy => true,
+        ServiceTarget::Endpoints { .. } => false,
+    }
 }
 
 /// The node's address in the VIP's subnet, or any.
@@ -74,13 +96,13 @@ impl Routes {
         Ok(Self { handle, set: None })
     }
 
-    /// Makes the table hold exactly these routes.
+    /// Makes the table hold exactly these routes; gives those that could not be set, with the reason.
     ///
     /// # Errors
-    /// When the kernel refuses; the next call tries again.
-    pub(crate) async fn sync(&mut self, wanted: Wanted) -> anyhow::Result<()> {
+    /// When none could be; the next call tries again.
+    pub(crate) async fn sync(&mut self, wanted: Wanted) -> anyhow::Result<Unset> {
         if wanted.is_empty() && self.set.as_ref().is_some_and(BTreeMap::is_empty) {
-            return Ok(());
+            return Ok(Unset::new());
         }
         for version in [IpVersion::V4, IpVersion::V6] {
             if wanted.keys().any(|vip| is_of(&version, *vip)) {
@@ -88,14 +110,14 @@ impl Routes {
                 added.context("cannot add the rule of the VIPs")?;
             }
         }
+        let mut unset = Unset::new();
         // All of them each time: the kernel drops a route when its source address goes away for a moment.
         for (vip, source) in &wanted {
             let mut request = self.handle.route().add(local(*vip, *source)).replace();
             request.message_mut().header.scope = RouteScope::Host;
-            request
-                .execute()
-                .await
-                .with_context(|| format!("cannot add the local route of {vip}; is lo up?"))?;
+            if let Err(error) = request.execute().await {
+                unset.insert(*vip, error.to_string());
+            }
         }
         for (vip, message) in self.list().await? {
             if !wanted.contains_key(&vip) {
@@ -103,7 +125,7 @@ impl Routes {
             }
         }
         self.set = Some(wanted);
-        Ok(())
+        Ok(unset)
     }
 
     /// Removes all of it and says what was there.
@@ -225,7 +247,7 @@ fn is_there_already(error: &Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use gateway_ir::{ListenerId, Mac, ObjectName, Protocol, Service};
+    use gateway_ir::{ListenerId, Mac, ObjectName, Protocol};
 
     use super::*;
 
@@ -275,6 +297,19 @@ mod tests {
             ..Snapshot::default()
         };
         assert_eq!(wanted(&snapshot, &[]), Wanted::new());
+    }
+
+    #[test]
+    fn only_the_listeners_of_a_vip_without_a_route_say_so() {
+        let vips = [[192, 0, 2, 200], [192, 0, 2, 201]];
+        let snapshot = Snapshot {
+            services: vips.map(|vip| service(vip, ServiceTarget::Proxy)).to_vec(),
+            ..Snapshot::default()
+        };
+        let unset = Unset::from([(IpAddr::from(vips[1]), "no".to_owned())]);
+        let failures = failures(&snapshot, &unset);
+        let messages: Vec<_> = failures.iter().map(|it| it.message.as_str()).collect();
+        assert_eq!(messages, ["192.0.2.201 has no route to the proxy: no"]);
     }
 
     fn service(vip: [u8; 4], target: ServiceTarget) -> Service {

@@ -7,11 +7,13 @@ mod start;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
 use gateway_translate::{Announce, Settings};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use self::proxy::Proxies;
@@ -19,13 +21,16 @@ use self::shutdown::Signals;
 use self::start::{Pools, Started};
 use crate::admin::{self, Pages};
 use crate::agent;
-use crate::board::{Board, GatesOff};
+use crate::board::{Board, GatesOff, Routed};
 use crate::cli::LogArguments;
 use crate::config::{AtInterrupt, Config, Source};
 use crate::gates::{Gates, Leave};
 use crate::interfaces::Present;
 use crate::routes::{self, Routes};
 use crate::{interfaces, telemetry};
+
+/// What failed is tried again after this time: people remove what was in the way within minutes.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Runs until a signal ends it.
 pub(crate) fn run(
@@ -86,9 +91,12 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         off,
         told: None,
         running: None,
+        pools,
+        routed: None,
+        retry: Some(Instant::now() + RETRY),
     };
     wire.move_interfaces().await;
-    let interrupted = wire.follow(&mut signals, &mut pools).await?;
+    let interrupted = wire.follow(&mut signals).await?;
     let leave = match (interrupted, config.at_interrupt) {
         (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
         (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
@@ -145,6 +153,14 @@ async fn told(done: &mut Option<oneshot::Receiver<()>>) {
     }
 }
 
+/// Waits until a time; for ever where there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The running parts.
 struct Wire {
     publisher: Publisher,
@@ -161,15 +177,16 @@ struct Wire {
     told: Option<(Vec<IpAddr>, Announce)>,
     /// Tells when gates 1 and 2 run the newest publication.
     running: Option<oneshot::Receiver<()>>,
+    pools: watch::Receiver<Option<Pools>>,
+    /// What was shown of the routes last.
+    routed: Option<Routed>,
+    /// When what failed is tried again.
+    retry: Option<Instant>,
 }
 
 impl Wire {
     /// Follows every change until a signal comes.
-    async fn follow(
-        &mut self,
-        signals: &mut Signals,
-        pools: &mut watch::Receiver<Option<Pools>>,
-    ) -> anyhow::Result<shutdown::Signal> {
+    async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<shutdown::Signal> {
         loop {
             tokio::select! {
                 signal = signals.next() => return Ok(signal),
@@ -185,11 +202,14 @@ impl Wire {
                     changed?;
                     self.move_interfaces().await;
                 }
-                changed = pools.changed() => {
+                changed = self.pools.changed() => {
                     changed?;
-                    if *pools.borrow_and_update() == Some(Pools::Configured) {
-                        self.switch_on();
-                    }
+                    self.switch_on();
+                }
+                () = at(self.retry) => {
+                    self.retry = None;
+                    self.switch_on();
+                    self.route_newest().await;
                 }
             }
         }
@@ -237,13 +257,16 @@ impl Wire {
         }
     }
 
-    /// Gates 1 and 2 start as soon as there is a pool; they stay when it goes, to guard what is left.
+    /// Gates 1 and 2 start as soon as there is a pool; they stay when it goes, to guard what is left. What is in their way
+    /// may go: an object of another program, a missing right.
     fn switch_on(&mut self) {
-        if self.gates.is_some() {
+        let is_wanted = *self.pools.borrow_and_update() == Some(Pools::Configured);
+        if self.gates.is_some() || !is_wanted {
             return;
         }
         match start::together(&self.settings, &self.board) {
             Ok((gates, proxy)) => {
+                info!("gates 1 and 2 are on");
                 self.off = None;
                 self.proxies.replace(proxy);
                 gates.interfaces(self.interfaces.borrow().clone());
@@ -251,9 +274,12 @@ impl Wire {
             }
             Err(error) => {
                 let why = format!("{error:#}");
-                warn!(why, "{}", start::OFF);
-                start::show_off(&self.board, &why);
-                self.off = Some(why);
+                if self.off.as_ref() != Some(&why) {
+                    warn!(why, "{}", start::OFF);
+                    start::show_off(&self.board, &why);
+                    self.off = Some(why);
+                }
+                self.retry.get_or_insert_with(|| Instant::now() + RETRY);
             }
         }
         self.translate();
@@ -270,14 +296,28 @@ impl Wire {
     async fn route(&mut self, published: &Published) {
         let wanted = routes::wanted(&published.snapshot, &self.interfaces.borrow().up);
         let result = match self.connect_routes() {
-            Ok(routes) => routes.sync(wanted).await,
+            Ok(routes) => routes.sync(wanted.clone()).await,
             Err(error) => Err(error),
         };
-        let result = result.map_err(|error| format!("a VIP has no route to the proxy: {error:#}"));
-        if let Err(error) = &result {
-            warn!(error);
+        let unset = result.unwrap_or_else(|error| {
+            let all = wanted.into_keys();
+            all.map(|vip| (vip, format!("{error:#}"))).collect()
+        });
+        let failures = routes::failures(&published.snapshot, &unset);
+        if !failures.is_empty() {
+            self.retry.get_or_insert_with(|| Instant::now() + RETRY);
         }
-        self.board.routed(result.map(|()| published.generation));
+        let routed = Routed {
+            generation: published.generation,
+            failures,
+        };
+        if self.routed.as_ref() != Some(&routed) {
+            for (vip, why) in &unset {
+                warn!(%vip, why, "a VIP has no route to the proxy");
+            }
+            self.board.routed(routed.clone());
+            self.routed = Some(routed);
+        }
     }
 
     fn connect_routes(&mut self) -> anyhow::Result<&mut Routes> {

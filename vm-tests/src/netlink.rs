@@ -10,7 +10,9 @@ use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkXdp, XdpAttached,
 };
-use rtnetlink::packet_route::route::{RouteFlags, RouteScope, RouteType};
+use rtnetlink::packet_route::route::{
+    RouteFlags, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
 use rtnetlink::{
     Handle, IpVersion, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
 };
@@ -212,6 +214,8 @@ pub enum Hop<'a> {
     Via(IpAddr),
     /// To this host itself (`local`, on `lo`).
     Local,
+    /// The same, as the kernel has it for an address of an interface.
+    Own(&'a str),
 }
 
 /// Adds a route.
@@ -219,22 +223,44 @@ pub enum Hop<'a> {
 /// # Errors
 /// When it exists or leads nowhere.
 pub async fn route(destination: IpNet, hop: Hop<'_>) -> anyhow::Result<()> {
+    let message = route_message(destination, hop).await?;
     let netlink = Netlink::open()?;
+    let added = netlink.handle.route().add(message).execute().await;
+    added.with_context(|| format!("cannot add a route to {destination}"))
+}
+
+/// Removes a route.
+///
+/// # Errors
+/// When there is none.
+pub async fn unroute(destination: IpNet, hop: Hop<'_>) -> anyhow::Result<()> {
+    let mut message = route_message(destination, hop).await?;
+    // Whoever has set it.
+    message.header.protocol = RouteProtocol::Unspec;
+    let netlink = Netlink::open()?;
+    let removed = netlink.handle.route().del(message).execute().await;
+    removed.with_context(|| format!("cannot remove the route to {destination}"))
+}
+
+async fn route_message(destination: IpNet, hop: Hop<'_>) -> anyhow::Result<RouteMessage> {
     let builder = RouteMessageBuilder::<IpAddr>::new()
         .destination_prefix(destination.network(), destination.prefix_len())?;
+    let local = |builder: RouteMessageBuilder<IpAddr>, index| {
+        builder
+            .output_interface(index)
+            .kind(RouteType::Local)
+            .scope(RouteScope::Host)
+            .table_id(255)
+    };
     let builder = match hop {
         Hop::Link(name) => builder
             .output_interface(index(name).await?)
             .scope(RouteScope::Link),
         Hop::Via(router) => builder.gateway(router)?,
-        Hop::Local => builder
-            .output_interface(index("lo").await?)
-            .kind(RouteType::Local)
-            .scope(RouteScope::Host)
-            .table_id(255),
+        Hop::Local => local(builder, index("lo").await?),
+        Hop::Own(name) => local(builder, index(name).await?),
     };
-    let added = netlink.handle.route().add(builder.build()).execute().await;
-    added.with_context(|| format!("cannot add a route to {destination}"))
+    Ok(builder.build())
 }
 
 /// The index of an interface.

@@ -2,8 +2,13 @@
 
 use std::net::IpAddr;
 
-use gateway_vm_tests::bed::{Bed, HTTP, Mode, VIP, on_bed};
+use gateway_vm_tests::Sanmon;
+use gateway_vm_tests::bed::{Bed, HTTP, Mode, PATIENCE, VIP, on_bed};
 use gateway_vm_tests::client::{self, Connection, Get, Transport};
+use gateway_vm_tests::lan::NIC;
+use gateway_vm_tests::netlink::{self, Hop};
+use ipnet::IpNet;
+use nix::sys::signal::Signal;
 
 #[test]
 fn native_reaches_the_proxy_which_sees_the_client() -> anyhow::Result<()> {
@@ -50,6 +55,38 @@ fn proxied(bed: &mut Bed) -> anyhow::Result<()> {
 fn host_itself_reaches_its_own_vip() -> anyhow::Result<()> {
     on_bed("host_itself_reaches_its_own_vip", Mode::Native, |bed| {
         bed.node.namespace.run(|| async {
+            let get = Get::new("any.example", "/");
+            let reply = client::get(HTTP, &Transport::Plain, &get).await?;
+            assert_eq!(reply.status, 200);
+            Ok(())
+        })
+    })
+}
+
+#[test]
+fn vip_without_a_route_to_the_proxy_is_said_and_gets_it_when_it_can() -> anyhow::Result<()> {
+    let test = "vip_without_a_route_to_the_proxy_is_said_and_gets_it_when_it_can";
+    on_bed(test, Mode::Tc, |bed| {
+        bed.sanmon.signal(Signal::SIGINT)?;
+        bed.sanmon.wait(PATIENCE)?;
+        // An address that is not local is none that a route may name as its source.
+        let own = IpNet::from(IpAddr::V4(bed.node.address));
+        let node = &bed.node.namespace;
+        node.run(move || netlink::unroute(own, Hop::Own(NIC)))?;
+        bed.sanmon = Sanmon::start(node, &bed.options)?;
+        let says = |text: &'static str| {
+            move |reply: &client::Reply| String::from_utf8_lossy(&reply.body).contains(text)
+        };
+        let unrouted = "192.168.2.200 has no route to the proxy";
+        bed.sanmon
+            .wait_for(node, "/readyz", PATIENCE, says(unrouted))?;
+        assert_eq!(bed.sanmon.admin(node, "/readyz")?.status, 503);
+        assert!(says(unrouted)(&bed.sanmon.admin(node, "/conditions")?));
+
+        // Nothing tells of it: it is tried again by itself.
+        node.run(move || netlink::route(own, Hop::Own(NIC)))?;
+        bed.sanmon.wait_ready(node, PATIENCE)?;
+        bed.client.namespace.run(|| async {
             let get = Get::new("any.example", "/");
             let reply = client::get(HTTP, &Transport::Plain, &get).await?;
             assert_eq!(reply.status, 200);

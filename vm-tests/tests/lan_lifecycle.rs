@@ -2,12 +2,13 @@
 
 use std::ffi::OsString;
 use std::net::IpAddr;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SILENCE, SOON, TCP, VIP, on_bed};
 use gateway_vm_tests::client::{self, Conversation, Get, Transport};
 use gateway_vm_tests::lan::NIC;
-use gateway_vm_tests::{dns, netlink, sanmon};
+use gateway_vm_tests::{Sanmon, dns, netlink, sanmon};
 use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
@@ -120,6 +121,32 @@ fn second_process_on_the_same_bpf_root_is_refused() -> anyhow::Result<()> {
             + &String::from_utf8_lossy(&refused.stdout);
         assert_eq!(refused.status.code(), Some(1), "{said}");
         assert!(said.contains(&bed.sanmon.pid().to_string()), "{said}");
+        assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+        proxy_answers(bed)
+    })
+}
+
+#[test]
+fn gates_that_could_not_start_do_when_the_obstacle_is_gone() -> anyhow::Result<()> {
+    let test = "gates_that_could_not_start_do_when_the_obstacle_is_gone";
+    on_bed(test, Mode::Tc, |bed| {
+        bed.sanmon.signal(Signal::SIGINT)?;
+        bed.sanmon.wait(PATIENCE)?;
+        let node = &bed.node.namespace;
+        let root = bed.options.bpf_root.clone();
+        let obstacle = root.clone();
+        // A BPF filesystem takes no ordinary file.
+        node.run(|| async move { Ok(symlink("in-the-way", obstacle)?) })?;
+        bed.sanmon = Sanmon::start(node, &bed.options)?;
+        let is_off = |reply: &client::Reply| {
+            String::from_utf8_lossy(&reply.body).contains("gate 1 (announce) is off")
+        };
+        bed.sanmon.wait_for(node, "/readyz", PATIENCE, is_off)?;
+
+        node.run(|| async move { Ok(std::fs::remove_file(root)?) })?;
+
+        let is_on = |reply: &client::Reply| reply.status == 200 && !is_off(reply);
+        bed.sanmon.wait_for(node, "/readyz", PATIENCE, is_on)?;
         assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
         proxy_answers(bed)
     })
