@@ -1,7 +1,9 @@
 //! The local routes that bring packets for L7 VIPs to the proxy's sockets.
 //!
 //! They live in a table of their own: in table `local` rules of kube-proxy and of the portmap plugin would match them.
-//! `src` makes connections from this very host work. The table holds nothing else, so one rule for all of it serves.
+//! `src` makes connections from this very host work. The table holds nothing else, so one rule for all of it serves. It
+//! is for TCP alone, all that the proxy speaks: the lookup that decides whether the kernel answers ARP has no protocol,
+//! so it never finds these routes, not even on an interface that has no program yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,6 +12,7 @@ use anyhow::Context;
 use futures_util::TryStreamExt;
 use gateway_ir::{Interface, ListenerFailure, Service, ServiceTarget, Snapshot};
 use ipnet::IpNet;
+use rtnetlink::packet_route::IpProtocol;
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteScope, RouteType,
 };
@@ -20,6 +23,8 @@ use rtnetlink::{Error, Handle, IpVersion, RouteMessageBuilder, new_connection};
 const TABLE: u32 = 7473;
 /// Before the table `main`, behind `local`.
 const RULE_PRIORITY: u32 = 100;
+/// What the rule is limited to.
+const FOR_TCP: RuleAttribute = RuleAttribute::IpProtocol(IpProtocol::Tcp);
 /// `lo` is the first interface of every network namespace.
 const LOOPBACK: u32 = 1;
 const EEXIST: i32 = 17;
@@ -148,21 +153,32 @@ impl Routes {
         Ok(removed)
     }
 
+    /// Makes sure that there is the rule, and no other one for the table.
     async fn add_rule(&self, version: IpVersion) -> anyhow::Result<()> {
-        if !self.rules(version.clone()).await?.is_empty() {
-            return Ok(());
+        let (current, others): (Vec<_>, Vec<_>) = self
+            .rules(version.clone())
+            .await?
+            .into_iter()
+            .partition(|rule| rule.attributes.contains(&FOR_TCP));
+        if current.is_empty() {
+            let mut rule = self.handle.rule().add();
+            rule.message_mut().attributes.push(FOR_TCP);
+            let rule = rule.table_id(TABLE).priority(RULE_PRIORITY);
+            let rule = rule.action(RuleAction::ToTable);
+            let added = match version {
+                IpVersion::V4 => rule.v4().execute().await,
+                IpVersion::V6 => rule.v6().execute().await,
+            };
+            if let Err(error) = added
+                && !is_there_already(&error)
+            {
+                return Err(error.into());
+            }
         }
-        let rule = self.handle.rule().add();
-        let rule = rule.table_id(TABLE).priority(RULE_PRIORITY);
-        let rule = rule.action(RuleAction::ToTable);
-        let added = match version {
-            IpVersion::V4 => rule.v4().execute().await,
-            IpVersion::V6 => rule.v6().execute().await,
-        };
-        match added {
-            Err(error) if !is_there_already(&error) => Err(error.into()),
-            Ok(()) | Err(_) => Ok(()),
+        for rule in others {
+            self.handle.rule().del(rule).execute().await?;
         }
+        Ok(())
     }
 
     async fn rules(&self, version: IpVersion) -> anyhow::Result<Vec<RuleMessage>> {
