@@ -209,6 +209,7 @@ fn published() -> Published {
             ancestors: Vec::new(),
             attached_listener_sets: None,
         }],
+        infrastructure: Vec::new(),
         warnings: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
