@@ -103,7 +103,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let meant = ports.filter(|port| port.port == number && port.protocol == protocol);
     Explanation {
         ports: meant
-            .map(|port| explain_port(snapshot, &program, port, &parts))
+            .map(|port| explain_port(&program, port, &parts))
             .collect(),
     }
 }
@@ -123,12 +123,7 @@ fn head(question: &Question) -> Option<Parts> {
     Some(parts)
 }
 
-fn explain_port(
-    snapshot: &Snapshot,
-    program: &Program,
-    port: &HttpPort,
-    parts: &Parts,
-) -> PortExplanation {
+fn explain_port(program: &Program, port: &HttpPort, parts: &Parts) -> PortExplanation {
     let mut explanation = PortExplanation {
         addresses: port.addresses.clone(),
         listener: None,
@@ -136,7 +131,7 @@ fn explain_port(
         choice: None,
         refused: None,
     };
-    if let Err(refusal) = fill(&mut explanation, snapshot, program, (port, parts)) {
+    if let Err(refusal) = fill(&mut explanation, program, port, parts) {
         let reason = refusal.text().trim_end().to_owned();
         explanation.refused = Some((refusal.status().as_u16(), reason));
     }
@@ -145,11 +140,11 @@ fn explain_port(
 
 fn fill(
     explanation: &mut PortExplanation,
-    snapshot: &Snapshot,
     program: &Program,
-    (port, parts): (&HttpPort, &Parts),
+    port: &HttpPort,
+    parts: &Parts,
 ) -> Result<(), Refusal> {
-    let target = Target::read(parts, &snapshot.proxy)?;
+    let target = Target::read(parts, &port.settings)?;
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let address = port.addresses.first().copied().unwrap_or(any);
     let compiled = program.port(SocketAddr::new(address, port.port));

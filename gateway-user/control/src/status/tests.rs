@@ -224,6 +224,7 @@ fn http_port() -> HttpPort {
         addresses: Vec::new(),
         port: 80,
         protocol: PortProtocol::Http,
+        settings: Arc::default(),
         listeners: vec![Listener {
             id: id("web"),
             hostname: HostPattern::Any,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use gateway_ir::{
-    Entry, HeaderMatch, HostProgram, Listener, Match, ObjectName, PathMatch, Precedence, RouteKind,
-    RouteName, Timeouts, ValueMatch,
+    Entry, HeaderMatch, HostProgram, Listener, Match, ObjectName, PathMatch, Precedence,
+    ProxySettings, RouteKind, RouteName, Timeouts, ValueMatch,
 };
 use http::HeaderName;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -91,7 +91,7 @@ proptest::proptest! {
 fn served(snapshot: &Snapshot, question: &Question) -> Option<RuleId> {
     let parts = head(question)?;
     let (program, _) = Compiler::new().ok()?.compile(snapshot);
-    let target = Target::read(&parts, &snapshot.proxy).ok()?;
+    let target = Target::read(&parts, &ProxySettings::default()).ok()?;
     let port = program.port(([127, 0, 0, 1], 80).into())?;
     let view = View {
         method: &parts.method,
@@ -155,6 +155,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
             addresses: Vec::new(),
             port: 80,
             protocol: PortProtocol::Http,
+            settings: Arc::default(),
             listeners: vec![Listener {
                 id: ListenerId {
                     gateway: ObjectName::new("default", "gateway"),
