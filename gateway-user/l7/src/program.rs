@@ -2,15 +2,20 @@
 //!
 //! Compiled once per snapshot and shared by all workers; the parts of hosts that did not change are taken over.
 
+mod choices;
 mod clients;
 mod compiler;
 mod condition;
 mod host_index;
+mod path_tree;
+mod patterns;
 mod query;
 mod routes;
 mod rule;
+mod steps;
 mod stream;
 mod tls;
+mod view;
 mod weighted;
 
 use std::collections::{HashMap, HashSet};
@@ -22,9 +27,10 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, View, WhyNot, why_not};
+pub(crate) use routes::{Found, Routes, WhyNot, why_not};
 pub(crate) use rule::{Mirror, Rule, Share};
 pub(crate) use stream::StreamRule;
+pub(crate) use view::View;
 
 use crate::transport::EndpointKey;
 use host_index::HostIndex;
