@@ -9,6 +9,7 @@ mod host_index;
 mod query;
 mod routes;
 mod rule;
+mod single;
 mod stream;
 mod tls;
 mod weighted;
@@ -22,8 +23,9 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, View, WhyNot, why_not};
+pub(crate) use routes::{Found, Routes, View};
 pub(crate) use rule::{Mirror, Rule, Share};
+pub(crate) use single::{Single, WhyNot};
 pub(crate) use stream::StreamRule;
 
 use crate::transport::EndpointKey;
@@ -97,6 +99,11 @@ impl Port {
     pub(crate) fn listener_by_sni(&self, name: Option<&str>) -> Option<&Listener> {
         // The empty name is covered by nothing but the pattern for all.
         self.listener(name.unwrap_or(""))
+    }
+
+    /// Whether a client is told that no listener covers its server name.
+    pub(crate) fn alerts(&self) -> bool {
+        self.unroutable == Unroutable::Alert
     }
 
     /// What happens to a TLS connection with this server name.
