@@ -12,6 +12,7 @@ mod patterns;
 mod query;
 mod routes;
 mod rule;
+mod single;
 mod steps;
 mod stream;
 mod tls;
@@ -27,8 +28,9 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, WhyNot, why_not};
+pub(crate) use routes::{Found, Routes};
 pub(crate) use rule::{Mirror, Rule, Share};
+pub(crate) use single::{Single, WhyNot};
 pub(crate) use stream::StreamRule;
 pub(crate) use view::View;
 
@@ -103,6 +105,11 @@ impl Port {
     pub(crate) fn listener_by_sni(&self, name: Option<&str>) -> Option<&Listener> {
         // The empty name is covered by nothing but the pattern for all.
         self.listener(name.unwrap_or(""))
+    }
+
+    /// Whether a client is told that no listener covers its server name.
+    pub(crate) fn alerts(&self) -> bool {
+        self.unroutable == Unroutable::Alert
     }
 
     /// What happens to a TLS connection with this server name.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use gateway_ir::{HostProgram, Match, PathMatch};
 
 use super::choices::{Candidate, Choices};
-use super::condition::{Conditions, Unmet};
+use super::condition::Conditions;
 use super::path_tree::{PathTree, Reached};
-use super::patterns::{Patterns, fixed_elements, gather, whole};
+use super::patterns::{Patterns, fixed_elements, gather};
 use super::rule::{Rule, Rules};
 use super::view::View;
 use crate::transport::Destination;
@@ -158,37 +158,8 @@ impl Site<'_> {
     }
 }
 
-/// Why a match does not apply to a request; nothing if it does. For explanations: `Routes::find` takes the same steps,
-/// but not one match after the other.
-pub(crate) fn why_not(matches: &Match, view: &View<'_>) -> Option<WhyNot> {
-    let covered = match &matches.path {
-        PathMatch::Exact(path) => path == view.path,
-        PathMatch::Prefix(prefix) => elements(view.path, prefix.len()) == Some(prefix),
-        PathMatch::Regex(text) => whole(text).is_some_and(|regex| regex.is_match(view.path)),
-    };
-    if !covered {
-        return Some(WhyNot::Path);
-    }
-    let conditions = Conditions::new(matches);
-    let unmet = conditions.unmet(view)?;
-    Some(match unmet {
-        Unmet::Method => WhyNot::Method,
-        Unmet::Header(name) => WhyNot::Header(name.as_str().to_owned()),
-        Unmet::Query(name) => WhyNot::Query(name.to_owned()),
-    })
-}
-
-/// Why a match does not apply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WhyNot {
-    Path,
-    Method,
-    Header(String),
-    Query(String),
-}
-
 /// The first `length` bytes of a path if these are whole path elements.
-fn elements(path: &str, length: usize) -> Option<&str> {
+pub(super) fn elements(path: &str, length: usize) -> Option<&str> {
     let whole = path.len() == length || path.as_bytes().get(length) == Some(&b'/');
     if whole { path.get(..length) } else { None }
 }
