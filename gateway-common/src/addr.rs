@@ -1,10 +1,11 @@
 //! IP addresses as the maps hold them: 16 bytes, IPv4 as an IPv4-mapped address (RFC 4291 §2.5.5.2).
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{Pod, Zeroable, must_cast};
 
 /// An address of either family.
 ///
-/// Aligned to 4 so that programs copy it by words: the BPF back end splits unaligned copies into bytes.
+/// Aligned to 4 and built out of words, so that programs copy it by words: the BPF back end splits what it does not know
+/// to be aligned into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Pod, Zeroable)]
 #[repr(C, align(4))]
 pub struct Address {
@@ -18,13 +19,13 @@ impl Address {
     /// Length in bits of the prefix that all IPv4-mapped addresses share.
     pub const V4_PREFIX_BITS: u32 = 96;
 
+    /// The last word of that prefix, as it is in memory.
+    const V4_WORD: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
     /// Makes the mapped form of an IPv4 address.
     #[inline(always)]
     pub const fn from_v4(v4: [u8; 4]) -> Self {
-        let [a, b, c, d] = v4;
-        Self {
-            bytes: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d],
-        }
+        must_cast([0, 0, Self::V4_WORD, u32::from_ne_bytes(v4)])
     }
 
     /// Takes an IPv6 address.
@@ -43,8 +44,8 @@ impl Address {
     /// Whether it is the mapped form of an IPv4 address.
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
-        let [a, b, c, _] = self.words();
-        a == 0 && b == 0 && c == u32::from_le_bytes([0, 0, 0xff, 0xff])
+        let [a, b, c, _] = self.in_memory();
+        a == 0 && b == 0 && c == Self::V4_WORD
     }
 
     /// All 16 bytes in network order.
@@ -56,13 +57,19 @@ impl Address {
     /// The address in four words, the same on machines of either byte order.
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.bytes;
+        let [a, b, c, d] = self.in_memory();
         [
-            u32::from_le_bytes([a, b, c, d]),
-            u32::from_le_bytes([e, f, g, h]),
-            u32::from_le_bytes([i, j, k, l]),
-            u32::from_le_bytes([m, n, o, p]),
+            u32::from_le(a),
+            u32::from_le(b),
+            u32::from_le(c),
+            u32::from_le(d),
         ]
+    }
+
+    /// The address in four words, as they are in memory.
+    #[inline(always)]
+    pub(crate) const fn in_memory(&self) -> [u32; 4] {
+        must_cast(*self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Flows: keys of both directions, what is remembered of each, and the hash that picks a slot.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{Pod, Zeroable, must_cast};
 
 use crate::addr::Address;
 use crate::endpoint::{Endpoint, EndpointId, Place};
@@ -58,14 +58,12 @@ impl FlowKey {
     /// Names a flow; ports in network order, the protocol by its IP number.
     #[inline(always)]
     pub const fn new(remote: (Address, [u8; 2]), local: (Address, [u8; 2]), protocol: u8) -> Self {
-        Self {
-            remote: remote.0,
-            local: local.0,
-            remote_port: remote.1,
-            local_port: local.1,
-            protocol,
-            pad: [0; 3],
-        }
+        let [a, b, c, d] = remote.0.in_memory();
+        let [e, f, g, h] = local.0.in_memory();
+        let ([i, j], [k, l]) = (remote.1, local.1);
+        let ports = u32::from_ne_bytes([i, j, k, l]);
+        let rest = u32::from_ne_bytes([protocol, 0, 0, 0]);
+        must_cast([a, b, c, d, e, f, g, h, ports, rest])
     }
 
     /// The same client's flow with another local end.
@@ -99,24 +97,20 @@ impl FlowKey {
     /// Spreads flows over slots: the same on every machine and in every release.
     #[inline(always)]
     pub const fn hash(&self) -> u32 {
-        let [a, b, c, d] = self.remote.words();
-        let [e, f, g, h] = self.local.words();
-        let [i, j] = self.remote_port;
-        let [k, l] = self.local_port;
-        let ports = u32::from_le_bytes([i, j, k, l]);
+        let [a, b, c, d, e, f, g, h, ports, protocol]: [u32; 10] = must_cast(*self);
         let mut state = HASH_SEED;
         state = mix(state, a, b);
         state = mix(state, c, d);
         state = mix(state, e, f);
         state = mix(state, g, h);
-        state = mix(state, ports, self.protocol as u32);
+        state = mix(state, ports, protocol);
         ((state ^ (state >> 31)) >> 32) as u32
     }
 }
 
 #[inline(always)]
 const fn mix(state: u64, low: u32, high: u32) -> u64 {
-    let word = low as u64 | (high as u64) << 32;
+    let word = u32::from_le(low) as u64 | (u32::from_le(high) as u64) << 32;
     let mixed = (state ^ word).wrapping_mul(MIX_1);
     (mixed ^ (mixed >> 29)).wrapping_mul(MIX_2)
 }
@@ -212,5 +206,22 @@ impl Reply {
     #[inline(always)]
     pub const fn is_free(&self, now_jiffies: u64) -> bool {
         self.closing != 0 || now_jiffies.wrapping_sub(self.seen_jiffies) > IDLE_JIFFIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_has_the_same_hash_on_every_machine_and_in_every_release() {
+        let client = Address::from_v4([192, 168, 2, 7]);
+        let vip = Address::from_v4([192, 168, 2, 200]);
+        let v4 = FlowKey::new((client, [0x0f, 0xa0]), (vip, [0, 80]), 6);
+        let client = Address::from_v6([0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 7]);
+        let vip = Address::from_v6([0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc8]);
+        let v6 = FlowKey::new((client, [0x0f, 0xa0]), (vip, [0, 53]), 17);
+
+        assert_eq!([v4.hash(), v6.hash()], [0x9048_f935, 0x97f0_5d86]);
     }
 }

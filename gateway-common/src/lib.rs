@@ -14,8 +14,9 @@ pub mod layout;
 pub mod limits;
 pub mod maglev;
 pub mod service;
+pub mod sieve;
 
 /// The version of the maps' layout; part of the pins' path, so that two layouts never meet in one map.
 ///
 /// Raise it with every change of a type, a capacity or a flag of a map.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;

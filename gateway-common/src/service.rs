@@ -1,6 +1,6 @@
 //! The frontends: what happens to packets to a VIP's port.
 
-use bytemuck::{Pod, Zeroable};
+use bytemuck::{Pod, Zeroable, must_cast};
 
 use crate::addr::Address;
 use crate::limits::SLOTS_PER_CHUNK;
@@ -51,12 +51,9 @@ impl ServiceKey {
     /// Names a frontend; the port in network order, the protocol by its IP number.
     #[inline(always)]
     pub const fn new(vip: Address, port: [u8; 2], protocol: u8) -> Self {
-        Self {
-            vip,
-            port,
-            protocol,
-            pad: 0,
-        }
+        let [a, b, c, d] = vip.in_memory();
+        let [high, low] = port;
+        must_cast([a, b, c, d, u32::from_ne_bytes([high, low, protocol, 0])])
     }
 }
 

@@ -7,7 +7,7 @@ use gateway_common::flow::FlowKey;
 use crate::flow::{self, Signal};
 use crate::ingress::signal_of;
 use crate::packet::{Frame, read};
-use crate::parse::{self, ICMP, IPV4_LEN, Ipv4, Payload, TCP, UDP};
+use crate::parse::{self, IPV4_LEN, Ipv4, Payload, Segment};
 use crate::rewrite::{self, End};
 
 /// ICMP messages that quote the packet that they complain about (RFC 792).
@@ -24,17 +24,12 @@ pub(crate) fn reverse(frame: &impl Frame) -> Result<Counter, Counter> {
     let mut ip = Ipv4::read(frame, link.length).ok_or(Counter::ReplyUnparsed)?;
     ip.validate(frame)
         .map_err(|_reason| Counter::ReplyUnparsed)?;
-    let (source, destination, signal) = match ip.header.proto {
-        TCP => {
-            let tcp = parse::tcp(frame, &ip).map_err(|_reason| Counter::ReplyUnparsed)?;
-            (tcp.source, tcp.destination, signal_of(&tcp))
-        }
-        UDP => {
-            let udp = parse::udp(frame, &ip).map_err(|_reason| Counter::ReplyUnparsed)?;
-            (udp.src, udp.dst, Signal::Datagram)
-        }
-        ICMP => return Err(error_about(frame, &ip)),
-        _ => return Err(Counter::ReplyNone),
+    let (source, destination, signal) = match parse::segment(frame, &ip) {
+        Ok(Segment::Tcp(tcp)) => (tcp.source, tcp.destination, signal_of(&tcp)),
+        Ok(Segment::Udp(udp)) => (udp.src, udp.dst, Signal::Datagram),
+        Ok(Segment::Icmp) => return Err(error_about(frame, &ip)),
+        Err(Counter::OtherProtocol) => return Err(Counter::ReplyNone),
+        Err(_cut) => return Err(Counter::ReplyUnparsed),
     };
     let key = FlowKey::new(
         (ip.destination(), destination),

@@ -1,5 +1,6 @@
 //! Gate 2's way in: from a frame to an endpoint, to gate 3, or to a refusal.
 
+use gateway_common::addr::Address;
 use gateway_common::counter::Counter;
 use gateway_common::flow::FlowKey;
 use gateway_common::service::Service;
@@ -8,7 +9,7 @@ use crate::counters::count_traffic;
 use crate::flow::{self, Signal};
 use crate::ipv6::Ipv6;
 use crate::packet::Frame;
-use crate::parse::{self, ICMP, Ipv4, Link, Payload, TCP, TcpFields, UDP};
+use crate::parse::{self, Ipv4, Link, Payload, Segment, TCP, TcpFields, UDP};
 use crate::rewrite::{self, End};
 use crate::{answer, lookup, ndp, neighbour};
 
@@ -27,20 +28,56 @@ pub(crate) fn steer(frame: &impl Frame) -> Result<Counter, Counter> {
 #[inline(always)]
 fn ipv4(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
     let mut ip = Ipv4::read(frame, link.length).ok_or(Counter::TooShort)?;
-    if !lookup::is_vip(&ip.destination()) {
+    let vip = ip.destination();
+    if !lookup::may_be_vip(&vip) {
+        return Err(Counter::NoVip);
+    }
+    let valid = ip.validate(frame);
+    let segment = match valid.and_then(|()| parse::segment(frame, &ip)) {
+        Ok(segment) => segment,
+        Err(reason) => return Err(for_us(frame, link, &vip, None).err().unwrap_or(reason)),
+    };
+    match segment {
+        Segment::Tcp(tcp) => {
+            let service = lookup::service(vip, tcp.destination, TCP);
+            for_us(frame, link, &vip, service.as_ref())?;
+            match service {
+                Some(service) => connection(frame, link, &ip, &tcp, &service),
+                None => answer::reset(frame, link, &ip, &tcp, Counter::RefusedTcp),
+            }
+        }
+        Segment::Udp(udp) => {
+            let service = lookup::service(vip, udp.dst, UDP);
+            for_us(frame, link, &vip, service.as_ref())?;
+            let ports = (udp.src, udp.dst);
+            match service {
+                Some(service) => forward(frame, &ip, &service, ports, Signal::Datagram),
+                None => answer::unreachable(frame, link, &ip),
+            }
+        }
+        Segment::Icmp => {
+            for_us(frame, link, &vip, None)?;
+            answer::echo(frame, link, &ip)
+        }
+    }
+}
+
+/// Whether a packet is for a VIP and for this machine. Only a VIP has a service: then no second question is needed.
+#[inline(always)]
+fn for_us(
+    frame: &impl Frame,
+    link: &Link,
+    vip: &Address,
+    service: Option<&Service>,
+) -> Result<(), Counter> {
+    if service.is_none() && !lookup::is_vip(vip) {
         return Err(Counter::NoVip);
     }
     // Looked at only now, for what is no VIP's passes either way: a switch that has forgotten an address floods.
     if !link.is_group() && lookup::mac_of(frame.interface()) != Some(link.destination) {
         return Err(Counter::NotOurs);
     }
-    ip.validate(frame)?;
-    match ip.header.proto {
-        TCP => tcp(frame, link, &ip),
-        UDP => udp(frame, link, &ip),
-        ICMP => answer::echo(frame, link, &ip),
-        _ => Err(Counter::OtherProtocol),
-    }
+    Ok(())
 }
 
 #[inline(always)]
@@ -63,27 +100,20 @@ fn ipv6(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
 }
 
 #[inline(always)]
-fn tcp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
-    let tcp = parse::tcp(frame, ip)?;
-    let signal = signal_of(&tcp);
-    let Some(service) = lookup::service(ip.destination(), tcp.destination, TCP) else {
-        return answer::reset(frame, link, ip, &tcp, Counter::RefusedTcp);
-    };
-    match forward(frame, ip, &service, (tcp.source, tcp.destination), signal) {
+fn connection(
+    frame: &impl Frame,
+    link: &Link,
+    ip: &Ipv4,
+    tcp: &TcpFields,
+    service: &Service,
+) -> Result<Counter, Counter> {
+    let ports = (tcp.source, tcp.destination);
+    match forward(frame, ip, service, ports, signal_of(tcp)) {
         Err(reason @ (Counter::NoBackendTcp | Counter::EndpointGone)) => {
-            answer::reset(frame, link, ip, &tcp, reason)
+            answer::reset(frame, link, ip, tcp, reason)
         }
         outcome => outcome,
     }
-}
-
-#[inline(always)]
-fn udp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
-    let udp = parse::udp(frame, ip)?;
-    let Some(service) = lookup::service(ip.destination(), udp.dst, UDP) else {
-        return answer::unreachable(frame, link, ip);
-    };
-    forward(frame, ip, &service, (udp.src, udp.dst), Signal::Datagram)
 }
 
 /// What a TCP header says about its connection.

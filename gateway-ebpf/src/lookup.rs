@@ -9,8 +9,16 @@ use gateway_common::endpoint::{Endpoint, EndpointId, Place, REFUSED};
 use gateway_common::flow::FlowKey;
 use gateway_common::limits::SLOTS_PER_CHUNK;
 use gateway_common::service::{Service, ServiceKey};
+use gateway_common::sieve;
 
-use crate::maps::{ANSWERS, CLAIMS, ENDPOINTS, POOLS, PORTS, SERVICES, TABLES, VIPS};
+use crate::maps::{ANSWERS, CLAIMS, ENDPOINTS, POOLS, PORTS, SERVICES, SIEVE, TABLES, VIPS};
+
+/// Whether an address may be a VIP. Of those that are none nearly all fall through.
+#[inline(always)]
+pub(crate) fn may_be_vip(address: &Address) -> bool {
+    let (word, bit) = sieve::place(address);
+    SIEVE.get(word).is_some_and(|bits| bits & bit != 0)
+}
 
 /// Whether an address is announced.
 #[inline(always)]

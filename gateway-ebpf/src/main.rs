@@ -29,6 +29,7 @@ mod packet;
 mod parse;
 mod rewrite;
 mod socket;
+mod words;
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::macros::{classifier, sk_lookup, xdp};
@@ -40,6 +41,7 @@ use crate::link::{TcFrame, XdpFrame};
 
 /// Gates 1 and 2 on an interface with native XDP.
 #[xdp]
+#[inline(always)]
 fn sanmon_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(context);
     match conclude(frame.context(), ingress::steer(&frame)) {
@@ -51,6 +53,7 @@ fn sanmon_xdp(context: XdpContext) -> u32 {
 
 /// Gates 1 and 2 on any other interface.
 #[classifier]
+#[inline(always)]
 fn sanmon_ingress(context: TcContext) -> i32 {
     let frame = TcFrame::new(context);
     let outcome = frame.linearise().and_then(|()| ingress::steer(&frame));
@@ -64,6 +67,7 @@ fn sanmon_ingress(context: TcContext) -> i32 {
 
 /// The way back: replies of endpoints, on every interface.
 #[classifier]
+#[inline(always)]
 fn sanmon_egress(context: TcContext) -> i32 {
     let frame = TcFrame::new(context);
     let outcome = frame.linearise().and_then(|()| egress::reverse(&frame));

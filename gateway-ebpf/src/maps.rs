@@ -13,6 +13,7 @@ use gateway_common::limits::{
     PORTS_MAX, SERVICES_MAX, SOCKETS_MAX, VIPS_MAX,
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
+use gateway_common::sieve;
 
 /// Attached interfaces by the low bits of their index.
 #[btf_map]
@@ -29,6 +30,10 @@ pub(crate) static ANSWERS: HashMap<AnswerKey, Answer, ANSWERS_MAX> = HashMap::ne
 /// The last claim of another machine for an address that may be, or might have been, answered for.
 #[btf_map]
 pub(crate) static CLAIMS: LruHashMap<AnswerKey, Claim, CLAIMS_MAX> = LruHashMap::new();
+
+/// What is in front of the VIPs.
+#[btf_map]
+pub(crate) static SIEVE: Array<u64, { sieve::WORDS }> = Array::new();
 
 /// The VIPs; the value has no meaning.
 #[btf_map]

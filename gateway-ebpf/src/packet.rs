@@ -1,13 +1,12 @@
 //! Reading and writing headers by value: the only pointer arithmetic on packets.
 
-use core::ptr;
-
 use gateway_common::counter::Counter;
 use network_types::arp::ArpHdr;
 use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 use network_types::udp::UdpHdr;
 
 use crate::change::Change;
+use crate::words;
 
 /// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
 const OFFSET_MAX: usize = 255;
@@ -60,9 +59,8 @@ pub(crate) fn read<H: Header>(frame: &impl Frame, offset: usize) -> Option<H> {
     if offset > OFFSET_MAX || start + offset + size_of::<H>() > end {
         return None;
     }
-    let header = ptr::with_exposed_provenance::<H>(start + offset);
-    // SAFETY: its bytes were checked against the end above, and a Header has alignment 1 and takes any bytes.
-    Some(unsafe { header.read() })
+    // SAFETY: its bytes were checked against the end above.
+    Some(unsafe { words::load(start + offset) })
 }
 
 /// Writes a header; an error: it does not fit.
@@ -77,9 +75,8 @@ pub(crate) fn write<H: Header>(
     if offset > OFFSET_MAX || start + offset + size_of::<H>() > end {
         return Err(Counter::RewriteFailed);
     }
-    let place = ptr::with_exposed_provenance_mut::<H>(start + offset);
-    // SAFETY: its bytes were checked against the end above, and a Header has alignment 1.
-    unsafe { place.write(header) };
+    // SAFETY: its bytes were checked against the end above.
+    unsafe { words::store(start + offset, &header) };
     Ok(())
 }
 

@@ -39,6 +39,20 @@ pub(crate) enum Payload {
     Other,
 }
 
+/// The Ethernet header without tags.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Ethernet {
+    destination: MacBytes,
+    source: MacBytes,
+    kind: [u8; 2],
+}
+
+// SAFETY: all fields are arrays of bytes.
+unsafe impl Header for Ethernet {}
+
+const _: () = assert!(size_of::<Ethernet>() == ETHERNET_LEN);
+
 /// The Ethernet header with its tags.
 #[derive(Clone, Copy)]
 pub(crate) struct Link {
@@ -108,10 +122,9 @@ impl TcpFields {
 /// Reads the Ethernet header and up to two tags.
 #[inline(always)]
 pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
-    let destination = read::<MacBytes>(frame, 0).ok_or(Counter::TooShort)?;
-    let source = read::<MacBytes>(frame, size_of::<MacBytes>()).ok_or(Counter::TooShort)?;
+    let ethernet = read::<Ethernet>(frame, 0).ok_or(Counter::TooShort)?;
     let mut length = ETHERNET_LEN;
-    let mut kind = read::<[u8; 2]>(frame, ETHERNET_LEN - 2).ok_or(Counter::TooShort)?;
+    let mut kind = ethernet.kind;
     for _tag in 0..VLAN_TAGS_MAX {
         let tagged = u16::from_be_bytes(kind);
         if tagged != TYPE_VLAN && tagged != TYPE_QINQ {
@@ -127,8 +140,8 @@ pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
         _ => Payload::Other,
     };
     Ok(Link {
-        destination,
-        source,
+        destination: ethernet.destination,
+        source: ethernet.source,
         payload,
         length,
     })
@@ -187,9 +200,27 @@ impl Ipv4 {
     }
 }
 
+/// What an IP packet of a protocol that is known here carries.
+pub(crate) enum Segment {
+    Tcp(TcpFields),
+    Udp(UdpHdr),
+    Icmp,
+}
+
+/// Reads the transport header.
+#[inline(always)]
+pub(crate) fn segment(frame: &impl Frame, ip: &Ipv4) -> Result<Segment, Counter> {
+    match ip.header.proto {
+        TCP => tcp(frame, ip).map(Segment::Tcp),
+        UDP => udp(frame, ip).map(Segment::Udp),
+        ICMP => Ok(Segment::Icmp),
+        _ => Err(Counter::OtherProtocol),
+    }
+}
+
 /// Reads the TCP header and holds it against the packet's length.
 #[inline(always)]
-pub(crate) fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
+fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
     let tcp = read::<TcpFields>(frame, ip.transport).ok_or(Counter::Truncated)?;
     if usize::from(tcp.header_len()) < size_of::<TcpFields>() {
         return Err(Counter::Malformed);
@@ -202,7 +233,7 @@ pub(crate) fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
 
 /// Reads the UDP header and holds it against the packet's length.
 #[inline(always)]
-pub(crate) fn udp(frame: &impl Frame, ip: &Ipv4) -> Result<UdpHdr, Counter> {
+fn udp(frame: &impl Frame, ip: &Ipv4) -> Result<UdpHdr, Counter> {
     let udp = read::<UdpHdr>(frame, ip.transport).ok_or(Counter::Truncated)?;
     let length = u16::from_be_bytes(udp.len);
     if usize::from(length) < size_of::<UdpHdr>() {

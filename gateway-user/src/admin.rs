@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-pub(crate) use self::client::fetch;
+pub(crate) use self::client::{fetch, fetch_text};
 pub(crate) use self::pages::Pages;
 use crate::board::Board;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
 use gateway_ir::{Gate, GateReport, Generation, NodeName};
+use gateway_l7::Explainer;
 use gateway_translate::ObjectStatus;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -67,6 +68,8 @@ pub(crate) struct Board {
     routed: RwLock<Option<Result<Generation, String>>>,
     draining: RwLock<Option<Duration>>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
+    /// What explains the requests of the proxy that serves.
+    explainers: RwLock<Option<watch::Receiver<Option<Explainer>>>>,
     metrics: Metrics,
 }
 
@@ -89,6 +92,7 @@ impl Board {
             routed: RwLock::default(),
             draining: RwLock::default(),
             registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
+            explainers: RwLock::default(),
             metrics,
         }
     }
@@ -149,6 +153,17 @@ impl Board {
     /// Shows a part's metrics, in place of those of its predecessor.
     pub(crate) fn registry(&self, part: Part, registry: Registry) {
         self.registries.write().insert(part, Arc::new(registry));
+    }
+
+    /// Explains by a proxy from now on.
+    pub(crate) fn explainers(&self, explainers: watch::Receiver<Option<Explainer>>) {
+        *self.explainers.write() = Some(explainers);
+    }
+
+    /// What explains requests by the configuration that is in force.
+    pub(crate) fn explainer(&self) -> Option<Explainer> {
+        let explainers = self.explainers.read();
+        explainers.as_ref()?.borrow().clone()
     }
 
     /// The newest publication.

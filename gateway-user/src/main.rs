@@ -8,6 +8,7 @@ mod board;
 mod check;
 mod cli;
 mod config;
+mod explain;
 mod gates;
 mod get;
 mod interfaces;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => wire::run(&cli.log, || Config::run(arguments)),
         Command::Agent(arguments) => wire::run(&cli.log, || Config::agent(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),

@@ -281,6 +281,27 @@ pub(crate) fn foreign() -> Vec<Case> {
         )
         .stays(Counter::NoVip),
         case(
+            "TCP to an address with a VIP's end passes",
+            lookalike().tcp(4000, 80, SYN).build(),
+        )
+        .stays(Counter::NoVip),
+        case("a datagram to it passes", lookalike().udp(4000, 53, b"x")).stays(Counter::NoVip),
+        case(
+            "an echo request to it passes",
+            lookalike().icmp(8, 0, &[0; 8]),
+        )
+        .stays(Counter::NoVip),
+        case(
+            "a fragment to it passes",
+            lookalike().fragment(1, 0x2000).raw(17, &[0; 32]),
+        )
+        .stays(Counter::NoVip),
+        case(
+            "a malformed packet to it passes",
+            patched(lookalike().raw(17, &[0; 8]), 14, &[0x44]),
+        )
+        .stays(Counter::NoVip),
+        case(
             "three tags are not looked behind",
             eth(CLIENT, NODE)
                 .vlan(1)
@@ -296,4 +317,10 @@ pub(crate) fn foreign() -> Vec<Case> {
         )
         .stays(Counter::NoVip),
     ]
+}
+
+/// A packet to an address that the sieve cannot tell from a VIP.
+fn lookalike() -> Ipv4 {
+    let [_, _, third, last] = VIP.octets();
+    eth(CLIENT, NODE).ipv4(C, [10, 9, third, last])
 }

@@ -17,15 +17,20 @@ pub(crate) enum Subject {
 
 /// Runs one benchmark, or all of them.
 pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Result<()> {
-    build::release(workspace)?;
     let subjects = match subject {
         Some(ref one) => std::slice::from_ref(one),
         None => Subject::value_variants(),
     };
     for subject in subjects {
         let name = match subject {
-            Subject::Packets => "packets",
-            Subject::Requests => "requests",
+            Subject::Packets => {
+                build::object(workspace)?;
+                "packets"
+            }
+            Subject::Requests => {
+                build::release(workspace)?;
+                "requests"
+            }
         };
         run::visibly(
             run::cargo(workspace)

@@ -15,6 +15,9 @@ use crate::workspace::Workspace;
 /// The target that the programs are compiled for: BPF, little-endian as every supported host is.
 const TARGET: &str = "bpfel-unknown-none";
 
+/// The instruction set.
+const CPU: &str = "v3";
+
 /// A cargo feature of `gateway-ebpf`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Feature {
@@ -86,11 +89,17 @@ fn compiler(workspace: &Workspace, tools: &Tools) -> Command {
 }
 
 /// aya-ebpf reads `bpf_target_arch` for the layout of `pt_regs`; BTF needs full debug information and the linker's `--btf`.
+/// Every kernel with tcx has the instructions of v3. The last flag lets the compiler clear memory by words: without it
+/// LLVM calls a loop over bytes.
 fn rust_flags(tools: &Tools) -> String {
-    format!(
-        "--cfg bpf_target_arch=\"{ARCH}\" -Cdebuginfo=2 -Clink-arg=--btf -Clinker={}",
-        tools.linker.display()
-    )
+    [
+        format!("--cfg bpf_target_arch=\"{ARCH}\""),
+        "-Cdebuginfo=2 -Clink-arg=--btf".to_owned(),
+        format!("-Ctarget-cpu={CPU}"),
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
+        format!("-Clinker={}", tools.linker.display()),
+    ]
+    .join(" ")
 }
 
 fn publish(built: &PathBuf, object: &PathBuf) -> anyhow::Result<()> {

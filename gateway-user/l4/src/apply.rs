@@ -17,6 +17,7 @@ use crate::plan::{Prefix, State, Table};
 pub(crate) enum Write {
     SetPool(Prefix),
     RemovePool(Prefix),
+    SetSieve(u32, u64),
     SetVip(Address),
     RemoveVip(Address),
     SetEndpoint(EndpointId, Endpoint),
@@ -74,6 +75,8 @@ pub(crate) fn writes(now: &State, next: &State) -> Vec<Write> {
     }
     // With the old, larger number of slots the end of a smaller table would be missed.
     writes.extend(tables().filter(|write| shrinks(write)));
+    let widened = widened(&now.sieve, &next.sieve);
+    writes.extend(changes_of_sieve(&now.sieve, &widened));
     writes.extend(next.vips.difference(&now.vips).copied().map(Write::SetVip));
 
     writes.extend(
@@ -82,6 +85,7 @@ pub(crate) fn writes(now: &State, next: &State) -> Vec<Write> {
             .copied()
             .map(Write::RemoveVip),
     );
+    writes.extend(changes_of_sieve(&widened, &next.sieve));
     let gone = now
         .services
         .keys()
@@ -97,6 +101,23 @@ pub(crate) fn writes(now: &State, next: &State) -> Vec<Write> {
             .map(Write::RemovePool),
     );
     writes
+}
+
+/// The sieve that lets through what either of two does.
+fn widened(now: &BTreeMap<u32, u64>, next: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+    let mut both = now.clone();
+    for (word, bits) in next {
+        *both.entry(*word).or_default() |= bits;
+    }
+    both
+}
+
+fn changes_of_sieve(from: &BTreeMap<u32, u64>, to: &BTreeMap<u32, u64>) -> Vec<Write> {
+    let cleared = from.keys().filter(|word| !to.contains_key(word));
+    changed(from, to)
+        .map(|(word, bits)| Write::SetSieve(*word, *bits))
+        .chain(cleared.map(|word| Write::SetSieve(*word, 0)))
+        .collect()
 }
 
 fn set_endpoint((id, endpoint): (&EndpointId, &Endpoint)) -> Write {
@@ -126,6 +147,12 @@ impl State {
             }
             Write::RemovePool(prefix) => {
                 self.pools.remove(&prefix);
+            }
+            Write::SetSieve(word, 0) => {
+                self.sieve.remove(&word);
+            }
+            Write::SetSieve(word, bits) => {
+                self.sieve.insert(word, bits);
             }
             Write::SetVip(vip) => {
                 self.vips.insert(vip);

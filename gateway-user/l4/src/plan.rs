@@ -10,6 +10,7 @@ use gateway_common::endpoint::{Endpoint, EndpointId, Place, REFUSED};
 use gateway_common::limits::{ENDPOINTS_MAX, POOL_PREFIXES_MAX, SERVICES_MAX, VIPS_MAX};
 use gateway_common::maglev::{Candidate, fill, table_size};
 use gateway_common::service::{Service, ServiceKey};
+use gateway_common::sieve;
 use gateway_ir::{NodeName, Protocol, ServiceTarget, Snapshot, WeightedEndpoint};
 
 use crate::ApplyError;
@@ -35,6 +36,8 @@ pub(crate) struct Prefix {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) pools: BTreeSet<Prefix>,
+    /// The words of the sieve that are not zero.
+    pub(crate) sieve: BTreeMap<u32, u64>,
     pub(crate) vips: BTreeSet<Address>,
     /// Also entries that are free: their generation goes on when the id gets a new holder.
     pub(crate) endpoints: BTreeMap<EndpointId, Endpoint>,
@@ -48,9 +51,11 @@ pub(crate) struct State {
 /// # Errors
 /// When more is wanted than a map holds.
 pub(crate) fn plan(snapshot: &Snapshot, node: &NodeName, now: &State) -> Result<State, ApplyError> {
+    let vips = snapshot.vips.iter().map(|vip| vip.address.into()).collect();
     let mut next = State {
         pools: pools(snapshot),
-        vips: snapshot.vips.iter().map(|vip| vip.address.into()).collect(),
+        sieve: sieve(&vips),
+        vips,
         ..State::default()
     };
     limit("pool prefixes", next.pools.len(), POOL_PREFIXES_MAX)?;
@@ -115,6 +120,16 @@ fn pools(snapshot: &Snapshot) -> BTreeSet<Prefix> {
             address: net.addr().into(),
         })
         .collect()
+}
+
+/// The sieve that lets exactly these addresses through, and those that share a bit with one.
+fn sieve(vips: &BTreeSet<Address>) -> BTreeMap<u32, u64> {
+    let mut sieve = BTreeMap::new();
+    for vip in vips {
+        let (word, bit) = sieve::place(vip);
+        *sieve.entry(word).or_default() |= bit;
+    }
+    sieve
 }
 
 /// Endpoints of all services, each once. An endpoint without a node counts as here.

@@ -6,13 +6,14 @@ use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 
-use crate::filter::{Place, Verdict};
+use crate::filter::{Filters, Place, Verdict};
 use crate::forwarded::Forwarded;
 use crate::headers::{strip_hop_by_hop, tokens};
 use crate::program::{Found, Listener, Mirror, Port, Query, Rule, Share, View};
 use crate::random::Random;
 use crate::refusal::Refusal;
 use crate::request::Target;
+use crate::session::Pin;
 
 /// What is known of a connection before its requests.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ pub(crate) struct Forward<'p> {
     pub(crate) rule: &'p Rule,
     pub(crate) share: &'p Share,
     /// The request target.
-    uri: Uri,
+    pub(crate) uri: Uri,
     /// The endpoint of the client's session.
     pub(crate) pinned: Option<SocketAddr>,
     cors: Option<Verdict>,
@@ -88,14 +89,38 @@ pub(crate) struct Forward<'p> {
 impl<'p> Admitted<'p, '_> {
     /// Finds the rule for the request and decides what its filters and backends make of it.
     pub(crate) fn plan(&self, client: &Client, random: &Random) -> Result<Plan<'p>, Refusal> {
-        let target = &self.target;
-        let view = View {
-            method: &self.parts.method,
-            path: &target.path,
-            headers: &self.parts.headers,
-            query: Query::new(target.query),
+        let mut routed = self.route(client)?;
+        if let Some(reply) = routed.reply()? {
+            return Ok(Plan::Answer(reply));
+        }
+        let rule = routed.rule;
+        let pin = routed.pin();
+        let share = match pin.and_then(|pin| rule.shares.get(pin.share)) {
+            Some(share) => share,
+            None => rule.shares.draw(random).ok_or(Refusal::NoBackend)?,
         };
-        let found = self.listener.find(&target.host, &view);
+        routed.plan_on(share, pin)
+    }
+
+    /// What routing reads of the request.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            method: &self.parts.method,
+            path: &self.target.path,
+            headers: &self.parts.headers,
+            query: Query::new(self.target.query),
+        }
+    }
+
+    /// The canonical host.
+    pub(crate) fn host(&self) -> &str {
+        &self.target.host
+    }
+
+    /// Finds the rule for the request.
+    pub(crate) fn route(&self, client: &Client) -> Result<Routed<'p, '_>, Refusal> {
+        let target = &self.target;
+        let found = self.listener.find(&target.host, &self.view());
         let Found { rule, prefix } = found.ok_or(Refusal::NoRoute)?;
         let place = Place {
             scheme: client.scheme,
@@ -105,46 +130,76 @@ impl<'p> Admitted<'p, '_> {
             query: target.query,
             prefix: target.path.get(..prefix).unwrap_or_default(),
         };
-        let policy = rule.filters.cors();
-        if let Some(headers) = policy.and_then(|policy| policy.preflight(self.parts)) {
-            let status = StatusCode::NO_CONTENT;
-            return Ok(Plan::Answer(Reply { status, headers }));
-        }
-        let mut cors = policy.map(|policy| policy.verdict(&self.parts.headers));
-        if let Some(redirect) = rule.filters.redirect(&place) {
-            let reply = Reply::redirect(redirect, rule, cors.take())?;
-            return Ok(Plan::Answer(reply));
-        }
-        let sessions = rule.sessions.as_ref();
-        let pin = sessions.and_then(|sessions| sessions.find(&self.parts.headers));
-        let share = match pin.and_then(|pin| rule.shares.get(pin.share)) {
-            Some(share) => share,
-            None => rule.shares.draw(random).ok_or(Refusal::NoBackend)?,
-        };
-        if let Some(headers) = share
-            .filters
-            .cors()
-            .and_then(|own| own.preflight(self.parts))
-        {
-            let status = StatusCode::NO_CONTENT;
-            return Ok(Plan::Answer(Reply { status, headers }));
-        }
-        if let Some(own) = share.filters.cors() {
-            cors = Some(own.verdict(&self.parts.headers));
-        }
-        if let Some(redirect) = share.filters.redirect(&place) {
-            let reply = Reply::redirect(redirect, rule, cors.take())?;
-            return Ok(Plan::Answer(reply));
-        }
-        let path = share.filters.path(&place);
-        let path = path.or_else(|| rule.filters.path(&place));
-        Ok(Plan::Forward(Forward {
+        Ok(Routed {
             rule,
+            place,
+            target,
+            parts: self.parts,
+            cors: None,
+        })
+    }
+}
+
+/// A request with its rule.
+#[derive(Clone, Debug)]
+pub(crate) struct Routed<'p, 'a> {
+    pub(crate) rule: &'p Rule,
+    place: Place<'a>,
+    target: &'a Target<'a>,
+    parts: &'a Parts,
+    cors: Option<Verdict>,
+}
+
+impl<'p> Routed<'p, '_> {
+    /// What the filters of the rule answer by themselves.
+    pub(crate) fn reply(&mut self) -> Result<Option<Reply>, Refusal> {
+        let rule = self.rule;
+        self.reply_of(&rule.filters)
+    }
+
+    /// The request as it came.
+    pub(crate) fn parts(&self) -> &Parts {
+        self.parts
+    }
+
+    /// The share that the session of the request goes to.
+    pub(crate) fn pin(&self) -> Option<Pin> {
+        let sessions = self.rule.sessions.as_ref()?;
+        sessions.find(&self.parts.headers)
+    }
+
+    /// What becomes of the request on a share of the rule.
+    pub(crate) fn plan_on(
+        mut self,
+        share: &'p Share,
+        pin: Option<Pin>,
+    ) -> Result<Plan<'p>, Refusal> {
+        if let Some(reply) = self.reply_of(&share.filters)? {
+            return Ok(Plan::Answer(reply));
+        }
+        let path = share.filters.path(&self.place);
+        let path = path.or_else(|| self.rule.filters.path(&self.place));
+        Ok(Plan::Forward(Forward {
+            rule: self.rule,
             share,
             pinned: pin.map(|pin| pin.address),
-            uri: target.origin_form(&self.parts.uri, path.as_deref())?,
-            cors,
+            uri: self.target.origin_form(&self.parts.uri, path.as_deref())?,
+            cors: self.cors,
         }))
+    }
+
+    fn reply_of(&mut self, filters: &Filters) -> Result<Option<Reply>, Refusal> {
+        if let Some(policy) = filters.cors() {
+            if let Some(headers) = policy.preflight(self.parts) {
+                let status = StatusCode::NO_CONTENT;
+                return Ok(Some(Reply { status, headers }));
+            }
+            self.cors = Some(policy.verdict(&self.parts.headers));
+        }
+        match filters.redirect(&self.place) {
+            None => Ok(None),
+            Some(redirect) => Reply::redirect(redirect, self.rule, self.cors.take()).map(Some),
+        }
     }
 }
 

@@ -41,6 +41,9 @@ mod upstream;
 mod worker;
 mod worker_thread;
 
-pub use explain::{Candidate, Choice, Explanation, Lost, PortExplanation, Question, explain};
+pub use explain::{
+    Answer, Candidate, Choice, Ending, Explainer, Explanation, Fate, Handshake, Limits, Lost,
+    Outcome, PortExplanation, Question, Refused, Share,
+};
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;

@@ -2,15 +2,21 @@
 //!
 //! Compiled once per snapshot and shared by all workers; the parts of hosts that did not change are taken over.
 
+mod choices;
 mod clients;
 mod compiler;
 mod condition;
 mod host_index;
+mod path_tree;
+mod patterns;
 mod query;
 mod routes;
 mod rule;
+mod single;
+mod steps;
 mod stream;
 mod tls;
+mod view;
 mod weighted;
 
 use std::collections::{HashMap, HashSet};
@@ -23,9 +29,11 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, View, WhyNot, why_not};
+pub(crate) use routes::{Found, Routes};
 pub(crate) use rule::{Mirror, Rule, Share};
+pub(crate) use single::{Single, WhyNot};
 pub(crate) use stream::StreamRule;
+pub(crate) use view::View;
 
 use crate::transport::EndpointKey;
 use host_index::HostIndex;
@@ -101,6 +109,11 @@ impl Port {
     pub(crate) fn listener_by_sni(&self, name: Option<&str>) -> Option<&Listener> {
         // The empty name is covered by nothing but the pattern for all.
         self.listener(name.unwrap_or(""))
+    }
+
+    /// Whether a client is told that no listener covers its server name.
+    pub(crate) fn alerts(&self) -> bool {
+        self.unroutable == Unroutable::Alert
     }
 
     /// What happens to a TLS connection with this server name.

@@ -1,8 +1,9 @@
 //! The order of writes, against a stand-in for the kernel's maps.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use gateway_common::endpoint::REFUSED;
+use gateway_common::sieve;
 use gateway_ir::{
     ListenerId, NodeName, ObjectName, Pool, Protocol, Service as Frontend, ServiceTarget, Snapshot,
     Vip, WeightedEndpoint,
@@ -102,6 +103,11 @@ impl Maps for Fake {
 
 impl Fake {
     fn look(&self, write: &Write) {
+        for vip in &self.state.vips {
+            let (word, bit) = sieve::place(vip);
+            let bits = self.state.sieve.get(&word).copied().unwrap_or_default();
+            assert_ne!(bits & bit, 0, "after {write:?}");
+        }
         for service in self.state.services.values().filter(|it| !it.is_proxied()) {
             let table = self
                 .state
@@ -149,14 +155,15 @@ fn history() -> impl Strategy<Value = Vec<Snapshot>> {
 }
 
 fn snapshot(services: &[(u16, Vec<u8>)]) -> Snapshot {
-    let vip = Ipv4Addr::new(192, 0, 2, 200);
+    // Neighbours in one word of the sieve.
+    let vip = |port: u16| IpAddr::from(Ipv4Addr::from_bits(0xc000_02c8 + u32::from(port)));
     let endpoint = |last: &u8| WeightedEndpoint {
         address: SocketAddr::from(([10, 0, 0, *last], 8080)),
         node: None,
         weight: u32::from(*last % 3) + 1,
     };
     let service = |(port, endpoints): &(u16, Vec<u8>)| Frontend {
-        vip: vip.into(),
+        vip: vip(*port),
         port: *port + 80,
         protocol: Protocol::Tcp,
         listener: ListenerId {
@@ -171,16 +178,13 @@ fn snapshot(services: &[(u16, Vec<u8>)]) -> Snapshot {
             },
         },
     };
-    let any = !services.is_empty();
+    let announced = |(port, _): &(u16, Vec<u8>)| Vip {
+        address: vip(*port),
+        gateway: ObjectName::new("default", "gateway"),
+        pool: "lan".to_owned(),
+    };
     Snapshot {
-        vips: any
-            .then(|| Vip {
-                address: vip.into(),
-                gateway: ObjectName::new("default", "gateway"),
-                pool: "lan".to_owned(),
-            })
-            .into_iter()
-            .collect(),
+        vips: services.iter().map(announced).collect(),
         pools: vec![Pool {
             name: "lan".to_owned(),
             ranges: vec!["192.0.2.200-192.0.2.207".parse().expect("range")],

@@ -19,6 +19,7 @@ use gateway_common::limits::{
     SERVICES_MAX, SLOTS_PER_CHUNK, SOCKETS_MAX, VIPS_MAX,
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
+use gateway_common::sieve;
 
 use crate::apply::{Maps, Write};
 use crate::plan::{Prefix, State, Table};
@@ -50,6 +51,7 @@ pub(super) const SHAPES: &[Shape] = &[
     shape::<Key<Address>, u32>("POOLS", POOL_PREFIXES_MAX),
     shape::<AnswerKey, Answer>("ANSWERS", ANSWERS_MAX),
     shape::<AnswerKey, Claim>("CLAIMS", CLAIMS_MAX),
+    shape::<u32, u64>("SIEVE", sieve::WORDS),
     shape::<Address, u32>("VIPS", VIPS_MAX),
     shape::<ServiceKey, Service>("SERVICES", SERVICES_MAX),
     shape::<u32, Endpoint>("ENDPOINTS", ENDPOINTS_MAX),
@@ -87,6 +89,7 @@ pub(crate) struct KernelMaps {
     pools: LpmTrie<MapData, Address, u32>,
     answers: HashMap<MapData, AnswerKey, Answer>,
     claims: HashMap<MapData, AnswerKey, Claim>,
+    sieve: Array<MapData, u64>,
     vips: HashMap<MapData, Address, u32>,
     services: HashMap<MapData, ServiceKey, Service>,
     endpoints: Array<MapData, Endpoint>,
@@ -116,6 +119,7 @@ impl KernelMaps {
             pools: map("POOLS")?.try_into()?,
             answers: map("ANSWERS")?.try_into()?,
             claims: map("CLAIMS")?.try_into()?,
+            sieve: map("SIEVE")?.try_into()?,
             vips: map("VIPS")?.try_into()?,
             services: map("SERVICES")?.try_into()?,
             endpoints: map("ENDPOINTS")?.try_into()?,
@@ -136,6 +140,12 @@ impl KernelMaps {
                 bits: prefix.prefix_len(),
                 address: prefix.data(),
             });
+        }
+        for (word, bits) in (0..).zip(self.sieve.iter()) {
+            let bits = bits.map_err(error("SIEVE"))?;
+            if bits != 0 {
+                state.sieve.insert(word, bits);
+            }
         }
         for vip in self.vips.keys() {
             state.vips.insert(vip.map_err(error("VIPS"))?);
@@ -267,6 +277,7 @@ impl Maps for KernelMaps {
                 let key = Key::new(prefix.bits, prefix.address);
                 absent_is_fine(self.pools.remove(&key)).map_err(error("POOLS"))
             }
+            Write::SetSieve(word, bits) => self.sieve.set(*word, bits, 0).map_err(error("SIEVE")),
             Write::SetVip(vip) => self.vips.insert(vip, 1, 0).map_err(error("VIPS")),
             Write::RemoveVip(vip) => absent_is_fine(self.vips.remove(vip)).map_err(error("VIPS")),
             Write::SetEndpoint(id, endpoint) => self

@@ -1,5 +1,7 @@
 //! A compiled rule: its filters and the split of its requests among backends.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
@@ -21,6 +23,44 @@ pub(crate) struct Rule {
     pub(crate) retry: Option<Retry>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) shares: Weighted<Share>,
+}
+
+/// Compiles rules, and remembers those in use: what a mirror has counted outlives a change of other rules.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// By the address of the rule, which the entry itself keeps alive.
+    known: HashMap<usize, (Arc<gateway_ir::Rule>, Arc<Rule>)>,
+    pub(super) transports: Transports,
+    key: SessionKey,
+}
+
+impl Rules {
+    pub(super) fn new(key: SessionKey) -> Self {
+        Self {
+            known: HashMap::new(),
+            transports: Transports::default(),
+            key,
+        }
+    }
+
+    /// The compiled form of a rule.
+    pub(super) fn compile(&mut self, rule: &Arc<gateway_ir::Rule>) -> Arc<Rule> {
+        let (_, compiled) = self
+            .known
+            .entry(Arc::as_ptr(rule).addr())
+            .or_insert_with(|| {
+                let compiled = Rule::new(rule, &mut self.transports, &self.key);
+                (Arc::clone(rule), Arc::new(compiled))
+            });
+        Arc::clone(compiled)
+    }
+
+    /// Drops the rules and transports that no program uses any more.
+    pub(super) fn forget_unused(&mut self) {
+        self.known
+            .retain(|_, (_, compiled)| Arc::strong_count(compiled) > 1);
+        self.transports.forget_unused();
+    }
 }
 
 /// A backend's share of a rule's requests.
