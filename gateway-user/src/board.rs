@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_control::leader::Candidacy;
+use gateway_control::status::fleet::Runs;
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
 use gateway_ir::{Gate, GateReport, Generation, NodeName};
@@ -67,6 +69,12 @@ pub(crate) struct Board {
     /// The configuration whose routes are set, or why they are not; none: not yet tried.
     routed: RwLock<Option<Result<Generation, String>>>,
     draining: RwLock<Option<Duration>>,
+    /// What the other nodes run that are heard.
+    fleet: watch::Sender<Vec<Runs>>,
+    /// Whether this node competes for the Lease.
+    candidacy: watch::Sender<Candidacy>,
+    /// What all gates of this node run.
+    running: RwLock<Generation>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
     /// What explains the requests of the proxy that serves.
     explainers: RwLock<Option<watch::Receiver<Option<Explainer>>>>,
@@ -91,6 +99,9 @@ impl Board {
             notes: RwLock::default(),
             routed: RwLock::default(),
             draining: RwLock::default(),
+            fleet: watch::Sender::default(),
+            candidacy: watch::Sender::new(Candidacy::Stands),
+            running: RwLock::default(),
             registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
             explainers: RwLock::default(),
             metrics,
@@ -138,6 +149,38 @@ impl Board {
     /// Takes over what gates 1 and 2 have to say beside their reports.
     pub(crate) fn notes(&self, notes: BTreeSet<String>) {
         *self.notes.write() = notes;
+    }
+
+    /// Takes over what the other nodes run that are heard.
+    pub(crate) fn heard(&self, runs: Vec<Runs>) {
+        let changed = |last: &mut Vec<Runs>| std::mem::replace(last, runs.clone()) != runs;
+        self.fleet.send_if_modified(changed);
+    }
+
+    /// Tells what the other nodes run.
+    pub(crate) fn fleet(&self) -> watch::Receiver<Vec<Runs>> {
+        self.fleet.subscribe()
+    }
+
+    /// Takes over whether this node is one that hears all others: only such a one knows what they all run.
+    pub(crate) fn stand(&self, candidacy: Candidacy) {
+        let changed = |last: &mut Candidacy| std::mem::replace(last, candidacy) != candidacy;
+        self.candidacy.send_if_modified(changed);
+    }
+
+    /// Tells whether this node competes for the Lease.
+    pub(crate) fn candidacy(&self) -> watch::Receiver<Candidacy> {
+        self.candidacy.subscribe()
+    }
+
+    /// Takes over what all gates of this node run.
+    pub(crate) fn run(&self, generation: Generation) {
+        *self.running.write() = generation;
+    }
+
+    /// What all gates of this node run.
+    pub(crate) fn running(&self) -> Generation {
+        *self.running.read()
     }
 
     /// Takes over whether the routes from gate 2 to gate 3 are set.

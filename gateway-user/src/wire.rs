@@ -118,6 +118,7 @@ fn start_source(
             let outlook = Outlook {
                 statuses: agent::wanted(Arc::clone(board)),
                 published: board.publications(),
+                candidacy: board.candidacy(),
             };
             Running::Cluster(Cluster::start(*settings, outlook, sink)?)
         }

@@ -201,6 +201,30 @@ impl Announcer {
             .collect()
     }
 
+    /// Notes which configuration this node runs: the others learn of it with the next heartbeat.
+    pub fn run(&mut self, generation: u64) {
+        match &mut self.company {
+            Company::Members(membership) => membership.run(generation),
+            Company::Alone | Company::Strangers => {}
+        }
+    }
+
+    /// The other nodes that are heard now.
+    pub fn heard(&self, now: Duration) -> Vec<Member> {
+        match &self.company {
+            Company::Members(membership) => membership.heard(now).collect(),
+            Company::Alone | Company::Strangers => Vec::new(),
+        }
+    }
+
+    /// Whether this node is one that hears all others.
+    pub fn hears_all(&self) -> bool {
+        match &self.company {
+            Company::Members(membership) => membership.is_voter(),
+            Company::Alone | Company::Strangers => true,
+        }
+    }
+
     /// The other nodes, as far as they were heard.
     pub fn members(&self) -> Vec<Member> {
         match &self.company {

@@ -254,15 +254,25 @@ impl Membership {
 
     /// The other nodes, as far as they were heard.
     pub fn members(&self) -> impl Iterator<Item = Member> {
-        self.peers.iter().map(|(node, peer)| Member {
-            node: *node,
-            heard: peer.fresh_at,
-            round_trip: peer.round_trip,
-            generation: peer.generation,
-        })
+        self.peers.iter().map(|(node, peer)| member(*node, peer))
     }
 
-    fn is_voter(&self) -> bool {
+    /// Those that are heard now.
+    pub fn heard(&self, now: Duration) -> impl Iterator<Item = Member> {
+        let patience = self.identity.terms.grant();
+        let peers = self.peers.iter();
+        peers
+            .filter(move |(_, peer)| peer.is_fresh(now, patience))
+            .map(|(node, peer)| member(*node, peer))
+    }
+
+    /// Notes which configuration this node runs. It is no reason to hurry: it goes out with the next beat.
+    pub fn run(&mut self, generation: u64) {
+        self.scene.generation = generation;
+    }
+
+    /// Whether this node is a voter: those hear everybody.
+    pub fn is_voter(&self) -> bool {
         self.sets.voters().contains(&self.identity.node)
     }
 
@@ -386,5 +396,14 @@ impl Membership {
                 alive: alive.clone(),
             });
         }
+    }
+}
+
+fn member(node: NodeId, peer: &Peer) -> Member {
+    Member {
+        node,
+        heard: peer.fresh_at,
+        round_trip: peer.round_trip,
+        generation: peer.generation,
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::infrastructure;
+use crate::leader::Candidacy;
 use crate::source::kube::Shown;
 use crate::status;
 use crate::{Content, Published, features, leader, source};
@@ -52,6 +53,8 @@ pub struct Outlook {
     pub statuses: watch::Receiver<status::writer::Wanted>,
     /// The newest publication.
     pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// Whether this process may be the leader.
+    pub candidacy: watch::Receiver<Candidacy>,
 }
 
 /// Why there is no connection.
@@ -160,7 +163,7 @@ async fn run(
     let infrastructure = infrastructure(outlook.published);
     tokio::select! {
         () = source::kube::follow(client.clone(), reading, shown, publish) => {}
-        () = leader::compete(client.clone(), settings.leader.clone(), sender) => {}
+        () = leader::compete(client.clone(), settings.leader.clone(), outlook.candidacy, sender) => {}
         () = status_writer.run(outlook.statuses, leadership.clone()) => {}
         () = services.run(infrastructure, leadership) => {}
         // Who holds the other end may also just be gone.

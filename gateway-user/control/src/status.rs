@@ -4,6 +4,7 @@
 //! snapshot that the condition speaks of.
 
 pub mod acknowledged;
+pub mod fleet;
 pub mod merge;
 pub mod seen;
 pub mod writer;

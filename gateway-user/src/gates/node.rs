@@ -10,6 +10,7 @@ use std::time::Duration;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::{Announcer, Command, Decision, Ownership, View};
 use gateway_control::Published;
+use gateway_control::leader::Candidacy;
 use gateway_ir::{
     DatapathMode, Gate, GateReport, Generation, Interface, ListenerFailure, Snapshot,
 };
@@ -133,6 +134,7 @@ impl Node {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.reconcile();
         }
+        self.announcer.run(self.board.running().0);
         self.announcer.advance(now);
         self.execute();
         self.finish_leaving(now);
@@ -204,7 +206,7 @@ impl Node {
         // The guard is in force before an interface is attached, and before a route makes the kernel want to answer.
         let failure = self.apply(&published);
         let mut notes = self.attach(snapshot);
-        let (part, note) = self.company.follow(&published);
+        let (part, note) = self.company.follow(&published, self.board.running());
         notes.extend(note);
         let attached = self.attached.values();
         let interfaces: Vec<_> = attached.map(|it| it.interface.clone()).collect();
@@ -315,7 +317,13 @@ impl Node {
         while let Some(heartbeat) = self.announcer.poll_heartbeat() {
             self.company.send(&heartbeat);
         }
-        self.company.note(&self.announcer.members());
+        let heard = self.company.note(&self.announcer.heard(now()));
+        self.board.heard(heard);
+        self.board.stand(if self.announcer.hears_all() {
+            Candidacy::Stands
+        } else {
+            Candidacy::Aside
+        });
         self.show_owners();
     }
 

@@ -20,7 +20,7 @@ use tracing::{debug, warn};
 use super::merge::{Author, merge};
 use super::seen::Seen;
 use crate::leader::{Leadership, holds};
-use crate::pace::Pace;
+use crate::pace::{Change, Pace};
 use crate::seen::SeenAll;
 
 /// Writes at the same time.
@@ -142,7 +142,8 @@ impl Writer {
                 continue;
             }
             if !same {
-                object.pace.change(now);
+                let change = difference(object.wanted.as_ref(), wanted);
+                object.pace.change(now, change);
                 object.wanted = wanted.cloned();
             }
             let Some(patch) = merge(key.kind, &seen.status(), wanted, &author) else {
@@ -251,6 +252,23 @@ async fn one(client: &Client, controller: &str, features: &[&str], write: &Write
     }
     // Another controller writes all the time: a pause lets it finish, and its last form comes by the watch.
     Written::Needless
+}
+
+/// What kind of change the way from one status to the next is.
+fn difference(last: Option<&ObjectStatus>, next: Option<&ObjectStatus>) -> Change {
+    let (Some(last), Some(next)) = (last, next) else {
+        return Change::Words;
+    };
+    let mut counted = last.clone();
+    counted.attached_listener_sets = next.attached_listener_sets;
+    for (last, next) in counted.listeners.iter_mut().zip(&next.listeners) {
+        last.attached_routes = next.attached_routes;
+    }
+    if counted == *next {
+        Change::Numbers
+    } else {
+        Change::Words
+    }
 }
 
 fn seen_of(last: &Seen, object: &DynamicObject) -> Seen {

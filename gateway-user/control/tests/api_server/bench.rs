@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_control::cluster::{self, Connection, Outlook};
+use gateway_control::leader::Candidacy;
 use gateway_control::source::document;
 use gateway_control::status::merge;
 use gateway_control::{Cluster, Published, Publisher, leader};
@@ -24,6 +25,8 @@ pub(crate) const CONTROLLER: &str = "sanmon.dev/gateway-controller";
 /// What the agent's binary does, without gates: everything that is published counts as programmed.
 pub(crate) struct Control {
     pub(crate) published: watch::Receiver<Option<Arc<Published>>>,
+    /// Whether it may lead.
+    pub(crate) candidacy: watch::Sender<Candidacy>,
     _cluster: Cluster,
 }
 
@@ -44,6 +47,7 @@ impl Control {
         publisher.settings(Settings::default());
         let published = publisher.published();
         let (sender, wanted) = watch::channel(None);
+        let candidacy = watch::Sender::new(Candidacy::Stands);
         let mut changes = published.clone();
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
@@ -55,10 +59,12 @@ impl Control {
         let outlook = Outlook {
             statuses: wanted,
             published: published.clone(),
+            candidacy: candidacy.subscribe(),
         };
         let cluster = Cluster::start(settings, outlook, publish).expect("a cluster");
         Self {
             published,
+            candidacy,
             _cluster: cluster,
         }
     }
