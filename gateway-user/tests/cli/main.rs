@@ -6,6 +6,7 @@ mod agent;
 mod backend;
 mod check;
 mod conf;
+mod examples;
 mod faults;
 mod http;
 mod monitoring;
