@@ -8,6 +8,7 @@ mod backend;
 mod check;
 mod conf;
 mod explain;
+mod examples;
 mod faults;
 mod http;
 mod identity;
