@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gateway_control::cluster::Outlook;
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
 use gateway_ir::Interface;
@@ -114,8 +115,11 @@ fn start_source(
     Ok(match source {
         Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
         Source::Cluster(settings) => {
-            let wanted = agent::wanted(Arc::clone(board));
-            Running::Cluster(Cluster::start(*settings, wanted, sink)?)
+            let outlook = Outlook {
+                statuses: agent::wanted(Arc::clone(board)),
+                published: board.publications(),
+            };
+            Running::Cluster(Cluster::start(*settings, outlook, sink)?)
         }
     })
 }

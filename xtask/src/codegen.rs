@@ -3,7 +3,7 @@
 //! * TCPRoute and UDPRoute types out of the Gateway API's CRDs, which the `gateway-api` crate has only in an older
 //!   version: made by kopium. Each carries a hash of what it was made from and of itself, so that the comparison needs
 //!   no kopium.
-//! * The CRD of SanmonConfig out of its Rust type.
+//! * The CRDs of Sanmon's own kinds out of their Rust types.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,8 @@ const KINDS: [(&str, &str); 4] = [
     ("UDPRoute", "udproutes"),
 ];
 
-const SANMON_CONFIG: &str = "deploy/crds/sanmon.dev_sanmonconfigs.yaml";
+/// Sanmon's own kinds, whose CRDs are in `deploy/crds`.
+const OWN_KINDS: [&str; 2] = ["sanmonconfigs", "sanmongatewayconfigs"];
 
 /// Writes or checks every generated file.
 pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
@@ -67,18 +68,21 @@ pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
             None => check_types(&crd, &target)?,
         }
     }
-    let manifest = sanmon_config(workspace)?;
-    let target = root.join(SANMON_CONFIG);
-    match action {
-        Action::Write => write(&target, &manifest),
-        Action::Check => {
-            let found = fs::read_to_string(&target).unwrap_or_default();
-            if found != manifest {
-                bail!("{SANMON_CONFIG} is not what its Rust type says: run `cargo xtask codegen`");
+    for plural in OWN_KINDS {
+        let manifest = own_crd(workspace, plural)?;
+        let name = format!("deploy/crds/sanmon.dev_{plural}.yaml");
+        let target = root.join(&name);
+        match action {
+            Action::Write => write(&target, &manifest)?,
+            Action::Check => {
+                let found = fs::read_to_string(&target).unwrap_or_default();
+                if found != manifest {
+                    bail!("{name} is not what its Rust type says: run `cargo xtask codegen`");
+                }
             }
-            Ok(())
         }
     }
+    Ok(())
 }
 
 fn write(target: &Path, text: &str) -> Result<()> {
@@ -153,8 +157,8 @@ fn fnv1a<const N: usize>(parts: [&[u8]; N]) -> u64 {
     })
 }
 
-/// The CRD of SanmonConfig, as its own crate prints it: xtask links nothing of the product.
-fn sanmon_config(workspace: &Workspace) -> Result<String> {
+/// The CRD of a kind, as its own crate prints it: xtask links nothing of the product.
+fn own_crd(workspace: &Workspace, plural: &str) -> Result<String> {
     run::quietly(run::cargo(workspace).args([
         "run",
         "--quiet",
@@ -163,5 +167,7 @@ fn sanmon_config(workspace: &Workspace) -> Result<String> {
         "gateway-crds",
         "--example",
         "crd",
+        "--",
+        plural,
     ]))
 }

@@ -13,6 +13,7 @@ use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, Warning, transl
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use crate::infrastructure::{self, Infrastructure};
 use crate::peer::{self, MembershipKey, Peer};
 use crate::{Problem, Severity};
 
@@ -48,6 +49,8 @@ pub struct Published {
     pub generation: Generation,
     /// What translation promises of each object; [`status`](crate::status) compares it with what the gates report.
     pub statuses: Vec<ObjectStatus>,
+    /// What every Gateway is to have in its namespace.
+    pub infrastructure: Vec<Infrastructure>,
     /// What is served as configured, and hardly as meant.
     pub warnings: Vec<Warning>,
     /// What is wrong with the source.
@@ -73,6 +76,7 @@ impl Published {
         Self {
             generation: snapshot.generation(),
             snapshot: Arc::new(snapshot),
+            infrastructure: infrastructure::wanted(&content.inputs, &statuses),
             statuses,
             warnings,
             problems: content.problems.clone(),

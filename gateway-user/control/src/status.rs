@@ -5,7 +5,6 @@
 
 pub mod acknowledged;
 pub mod merge;
-mod pace;
 pub mod seen;
 pub mod writer;
 

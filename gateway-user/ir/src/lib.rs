@@ -39,7 +39,9 @@ pub use policy::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Time
 pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
 pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
-pub use settings::{DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings};
+pub use settings::{
+    DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings, WorkerSettings,
+};
 pub use snapshot::{Generation, Snapshot};
 pub use split::WeightedBackend;
 pub use tls::{

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, RuleId, WeightedBackend,
+    Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, ProxySettings, RuleId,
+    WeightedBackend,
 };
 
 /// What is spoken on a port.
@@ -31,6 +32,8 @@ pub struct HttpPort {
     /// The listeners, most specific hostname first: the first that covers a request's host owns it, and a request
     /// that its routes do not match is not handed on to another (Gateway API: listener isolation).
     pub listeners: Vec<Listener>,
+    /// How it is served: what the Gateway wishes, or the default of its class.
+    pub settings: Arc<ProxySettings>,
 }
 
 /// A listener with its compiled routing.

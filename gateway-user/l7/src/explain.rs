@@ -76,7 +76,7 @@ impl Explainer {
             let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
             let address = source.addresses.first().copied().unwrap_or(any);
             let walk = Walk {
-                settings: &self.snapshot.proxy,
+                settings: &source.settings,
                 matches: &self.matches,
                 source,
                 compiled: self.program.port(SocketAddr::new(address, source.port))?,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_fn;
+use gateway_ir::ProxySettings;
 use http::request::Parts;
 use http_body::Body;
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +15,7 @@ use crate::executor::spawn_guarded;
 use crate::program::Mirror;
 use crate::transport::Purpose;
 use crate::upstream::{Answer, Policy, RequestBody, Upstream};
-use crate::worker::{State, Worker};
+use crate::worker::Worker;
 
 /// Copies that a worker has under way; above it requests are not copied.
 const COPIES_MAX: usize = 512;
@@ -25,7 +26,7 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) fn copy_to<'m>(
     mirrors: impl Iterator<Item = &'m Mirror>,
     worker: &Rc<Worker>,
-    state: &Rc<State>,
+    settings: &Arc<ProxySettings>,
     head: &Parts,
     body: &mut RequestBody,
 ) {
@@ -36,14 +37,14 @@ pub(crate) fn copy_to<'m>(
         }
         worker.copies.set(worker.copies.get() + 1);
         let under_way = UnderWay(Rc::clone(worker));
-        let (state, head, body) = (Rc::clone(state), head.clone(), body.copy());
+        let (settings, head, body) = (Arc::clone(settings), head.clone(), body.copy());
         let destination = mirror.destination.clone();
         spawn_guarded(Arc::clone(&worker.cells), async move {
             let upstream = Upstream {
                 endpoints: &under_way.0.endpoints,
                 random: &under_way.0.random,
                 cells: &under_way.0.cells,
-                settings: &state.program.settings,
+                settings: &settings,
                 purpose: Purpose::Requests,
                 policy: Policy {
                     deadline: Some(Instant::now() + TIME_MAX),

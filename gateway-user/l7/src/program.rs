@@ -22,8 +22,9 @@ mod weighted;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings};
+use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings, WorkerSettings};
 use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
@@ -41,7 +42,9 @@ use host_index::HostIndex;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) generation: Generation,
-    pub(crate) settings: ProxySettings,
+    pub(crate) settings: WorkerSettings,
+    /// The shortest deadline that is to be watched; none: nothing is served.
+    pub(crate) deadline_min: Option<Duration>,
     /// No address: every address.
     ports: HashMap<(Option<IpAddr>, u16), Arc<Port>>,
     /// The listeners by [`Listener::index`].
@@ -66,6 +69,7 @@ impl Program {
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) protocol: PortProtocol,
+    pub(crate) settings: Arc<ProxySettings>,
     listeners: HostIndex<Arc<Listener>>,
     unroutable: Unroutable,
 }

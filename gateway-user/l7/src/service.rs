@@ -83,7 +83,7 @@ async fn respond(
         return Err(Refusal::Malformed(FRAMED_TWICE));
     }
     exchange::complete_host(&mut parts);
-    let settings = &state.program.settings;
+    let settings = &port.settings;
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
@@ -104,7 +104,7 @@ async fn respond(
     let client = &connection.client;
     plan.edit_request(&mut parts, client, settings, &worker.random, payload);
     if upgrade.is_none() {
-        mirror::copy_to(plan.mirrors(), worker, &state, &parts, &mut body);
+        mirror::copy_to(plan.mirrors(), worker, settings, &parts, &mut body);
     } else {
         exchange::announce_websocket(&mut parts.headers);
     }

@@ -31,7 +31,7 @@ pub(crate) fn snapshot(
         services: services(gateways, routing),
         http: http_ports(gateways, routing),
         datapath: config.datapath.clone(),
-        proxy: config.proxy.clone(),
+        proxy: config.workers.clone(),
     }
 }
 
@@ -127,11 +127,14 @@ fn http_ports(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) 
             let specificity = b.hostname.specificity().cmp(&a.hostname.specificity());
             specificity.then_with(|| a.id.cmp(&b.id))
         });
+        // Only without pools several Gateways share an address and a port.
+        let gateway = gateways.get(&ids.first()?.gateway)?;
         Some(HttpPort {
             addresses,
             port,
             protocol: *protocols.first()?,
             listeners: members,
+            settings: Arc::clone(&gateway.settings),
         })
     });
     let mut ports: Vec<HttpPort> = ports.collect();

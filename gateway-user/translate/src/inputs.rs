@@ -7,8 +7,8 @@ use gateway_ir::ObjectName;
 
 use crate::kinds::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
-    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, Secret, Service, TcpRoute,
-    TlsRoute, UdpRoute,
+    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, SanmonGatewayConfig, Secret,
+    Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::object::Object;
 use crate::status::{Kind, ObjectKey};
@@ -50,6 +50,8 @@ pub struct Inputs {
     pub nodes: BTreeMap<ObjectName, Arc<Node>>,
     /// SanmonConfigs.
     pub sanmon_configs: BTreeMap<ObjectName, Arc<SanmonConfig>>,
+    /// SanmonGatewayConfigs.
+    pub sanmon_gateway_configs: BTreeMap<ObjectName, Arc<SanmonGatewayConfig>>,
 }
 
 impl Inputs {
@@ -74,6 +76,9 @@ impl Inputs {
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),
+            Object::SanmonGatewayConfig(it) => {
+                drop(self.sanmon_gateway_configs.insert(name, it));
+            }
         }
     }
 
@@ -98,6 +103,7 @@ impl Inputs {
             Kind::Namespace => drop(self.namespaces.remove(name)),
             Kind::Node => drop(self.nodes.remove(name)),
             Kind::SanmonConfig => drop(self.sanmon_configs.remove(name)),
+            Kind::SanmonGatewayConfig => drop(self.sanmon_gateway_configs.remove(name)),
         }
     }
 }

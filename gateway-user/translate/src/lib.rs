@@ -5,7 +5,7 @@
 //! says is what the data planes do. An object that can not be served affects itself only.
 //!
 //! ```text
-//! Inputs ─► conv ─► config (classes, pools, settings)
+//! Inputs ─► conv ─► config (classes, pools, settings), gateway_config (settings of one Gateway)
 //!                   listener (Gateways, ListenerSets, their listeners) ─► vips ─► conflict, overlap
 //!                   backend_policy (TLS to endpoints)
 //!                   routes (http_route, tls_route, l4_route ─► backend) ─► attach
@@ -29,6 +29,7 @@ mod config;
 mod conflict;
 mod conv;
 mod filter_chain;
+mod gateway_config;
 mod gateway_status;
 mod http_route;
 pub mod inputs;
@@ -56,6 +57,7 @@ use serde::Serialize;
 
 use crate::backend_policy::Policies;
 use crate::conv::grant::Grants;
+use crate::gateway_config::GatewayConfigs;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
@@ -110,7 +112,8 @@ pub struct Outcome {
 pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
     let config = config::read(inputs, settings);
     let grants = Grants::new(inputs);
-    let mut gateways = listener::gateways(inputs, &config, &grants);
+    let configs = GatewayConfigs::new(inputs);
+    let mut gateways = listener::gateways(inputs, &config, &configs, &grants);
     vips::assign(inputs, &config, settings, &mut gateways);
     conflict::find(&mut gateways);
     overlap::find(&mut gateways);
@@ -122,6 +125,7 @@ pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
     statuses.extend(policies.statuses(&routing.uses));
     statuses.append(&mut routing.statuses);
     statuses.extend(config.statuses);
+    statuses.extend(configs.statuses());
     statuses.sort_by(|a, b| a.object.cmp(&b.object));
     let warnings = shadow::warnings(&snapshot);
     Outcome {

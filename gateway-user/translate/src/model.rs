@@ -72,6 +72,8 @@ pub(crate) struct Gateway {
     /// `infrastructure.parametersRef`.
     pub(crate) parameters: Option<ObjectRef>,
     pub(crate) wishes: Vec<AddressWish>,
+    /// What its status says that it has: it keeps that as long as it may.
+    pub(crate) held: Vec<IpAddr>,
     /// Fields that are set, do no harm when they are left out, and are not served.
     pub(crate) ignored: Vec<&'static str>,
     pub(crate) listeners: Vec<Listener>,

@@ -156,6 +156,7 @@ mod tests {
             snapshot: Arc::new(Snapshot::default()),
             generation: Generation(generation),
             statuses: vec![status],
+            infrastructure: Vec::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
             nodes: Vec::new(),

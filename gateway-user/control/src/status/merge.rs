@@ -126,7 +126,7 @@ enum Shape {
 
 fn shape(kind: Kind) -> Shape {
     match kind {
-        Kind::SanmonConfig => Shape::Conditions,
+        Kind::SanmonConfig | Kind::SanmonGatewayConfig => Shape::Conditions,
         Kind::GatewayClass => Shape::Class,
         Kind::Gateway => Shape::Gateway,
         Kind::ListenerSet => Shape::Listeners,

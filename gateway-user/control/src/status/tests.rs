@@ -209,6 +209,7 @@ fn published() -> Published {
             ancestors: Vec::new(),
             attached_listener_sets: None,
         }],
+        infrastructure: Vec::new(),
         warnings: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
@@ -223,6 +224,7 @@ fn http_port() -> HttpPort {
         addresses: Vec::new(),
         port: 80,
         protocol: PortProtocol::Http,
+        settings: Arc::default(),
         listeners: vec![Listener {
             id: id("web"),
             hostname: HostPattern::Any,

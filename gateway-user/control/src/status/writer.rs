@@ -18,9 +18,10 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 use super::merge::{Author, merge};
-use super::pace::Pace;
-use super::seen::{Seen, SeenAll};
+use super::seen::Seen;
 use crate::leader::{Leadership, holds};
+use crate::pace::Pace;
+use crate::seen::SeenAll;
 
 /// Writes at the same time.
 const WRITES_MAX: usize = 8;
@@ -37,7 +38,7 @@ pub struct Writer {
     client: Client,
     controller: String,
     features: &'static [&'static str],
-    seen: SeenAll,
+    seen: SeenAll<Seen>,
     objects: BTreeMap<ObjectKey, Object>,
     start: Instant,
 }
@@ -76,7 +77,7 @@ impl Writer {
         client: Client,
         controller: String,
         features: &'static [&'static str],
-        seen: SeenAll,
+        seen: SeenAll<Seen>,
     ) -> Self {
         Self {
             client,
@@ -255,7 +256,12 @@ async fn one(client: &Client, controller: &str, features: &[&str], write: &Write
 fn seen_of(last: &Seen, object: &DynamicObject) -> Seen {
     let version = object.metadata.resource_version.clone().unwrap_or_default();
     let status = object.data.get("status").unwrap_or(&Value::Null);
-    Seen::new(Arc::clone(&last.resource), version, status)
+    Seen::new(
+        Arc::clone(&last.resource),
+        last.uid.clone(),
+        version,
+        status,
+    )
 }
 
 fn is_code(error: &kube::Error, code: u16) -> bool {

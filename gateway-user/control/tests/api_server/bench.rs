@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_control::cluster::{self, Connection};
+use gateway_control::cluster::{self, Connection, Outlook};
 use gateway_control::source::document;
 use gateway_control::status::merge;
 use gateway_control::{Cluster, Published, Publisher, leader};
@@ -52,7 +52,11 @@ impl Control {
             }
         });
         let publish = move |content| publisher.content(content);
-        let cluster = Cluster::start(settings, wanted, publish).expect("a cluster");
+        let outlook = Outlook {
+            statuses: wanted,
+            published: published.clone(),
+        };
+        let cluster = Cluster::start(settings, outlook, publish).expect("a cluster");
         Self {
             published,
             _cluster: cluster,
@@ -140,6 +144,20 @@ pub(crate) async fn create(client: &Client, object: Value) {
     }
 }
 
+/// Creates the class `sanmon`.
+pub(crate) async fn class(client: &Client) {
+    create(
+        client,
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "GatewayClass",
+            "metadata": {"name": "sanmon"},
+            "spec": {"controllerName": CONTROLLER},
+        }),
+    )
+    .await;
+}
+
 /// The API of a kind in the namespace `default`, or of the cluster.
 pub(crate) fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
     let resource = resource(kind);
@@ -169,6 +187,16 @@ pub(crate) async fn wait_for(
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Merges fields into an object.
+pub(crate) async fn patch<K>(api: &Api<K>, name: &str, fields: &Value)
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let parameters = PatchParams::default();
+    let patched = api.patch(name, &parameters, &Patch::Merge(fields)).await;
+    patched.expect("patched");
 }
 
 /// Replaces fields of a status as another controller would.

@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod infrastructure;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::bench::{
-    CONTROLLER, Control, api, create, install, install_crds, patch_status, wait_for,
+    CONTROLLER, Control, api, class, create, install, install_crds, patch_status, wait_for,
 };
 use crate::server::{Server, say};
 
@@ -225,16 +226,7 @@ async fn writes_until(client: Client, routes: usize) -> usize {
 }
 
 async fn gateway(client: &Client) {
-    create(
-        client,
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "GatewayClass",
-            "metadata": {"name": "sanmon"},
-            "spec": {"controllerName": CONTROLLER},
-        }),
-    )
-    .await;
+    class(client).await;
     create(client, json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",

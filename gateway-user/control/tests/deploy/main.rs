@@ -40,7 +40,10 @@ fn the_roles_give_what_the_agent_asks_for_and_nothing_else() {
         .collect();
     let crds = ["list", "watch"]
         .map(|verb| right("apiextensions.k8s.io", "customresourcedefinitions", verb));
-    let asked: BTreeSet<_> = Kind::ALL.into_iter().flat_map(needed).chain(crds).collect();
+    // One Service stands for each Gateway.
+    let services = ["create", "patch", "delete"].map(|verb| right("", "services", verb));
+    let asked = Kind::ALL.into_iter().flat_map(needed);
+    let asked: BTreeSet<_> = asked.chain(crds).chain(services).collect();
     assert_eq!(given, asked);
 }
 

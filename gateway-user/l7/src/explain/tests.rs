@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use gateway_ir::{
     Certificate, Entry, HeaderMatch, HostPattern, HostProgram, Listener, ListenerId, ListenerTls,
-    Match, ObjectName, PathMatch, Precedence, PrivateKey, RouteKind, RouteName, Routing, Rule,
-    RuleId, StreamProgram, Timeouts, ValueMatch,
+    Match, ObjectName, PathMatch, Precedence, PrivateKey, ProxySettings, RouteKind, RouteName,
+    Routing, Rule, RuleId, StreamProgram, Timeouts, ValueMatch,
 };
 use http::HeaderName;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -164,7 +164,7 @@ fn choice(port: &PortExplanation) -> Option<&Choice> {
 fn served(snapshot: &Snapshot, question: &Question) -> Option<RuleId> {
     let parts = head(question)?;
     let (program, _) = Compiler::new().ok()?.compile(snapshot);
-    let target = Target::read(&parts, &snapshot.proxy).ok()?;
+    let target = Target::read(&parts, &ProxySettings::default()).ok()?;
     let port = program.port(([127, 0, 0, 1], 80).into())?;
     let view = View {
         method: &parts.method,
@@ -270,6 +270,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
             addresses: Vec::new(),
             port: 80,
             protocol: PortProtocol::Http,
+            settings: Arc::default(),
             listeners: vec![Listener {
                 id: ListenerId {
                     gateway: ObjectName::new("default", "gateway"),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Snapshot};
 
@@ -48,6 +49,7 @@ impl Compiler {
         let program = Program {
             generation: snapshot.generation(),
             settings: snapshot.proxy.clone(),
+            deadline_min: snapshot.http.iter().map(deadline_min).min(),
             ..Program::default()
         };
         let mut pass = Pass {
@@ -100,6 +102,7 @@ impl Pass<'_> {
         }
         let compiled = Arc::new(Port {
             protocol: port.protocol,
+            settings: Arc::clone(&port.settings),
             listeners: HostIndex::new(listeners),
             unroutable,
         });
@@ -155,6 +158,14 @@ impl Pass<'_> {
             .insert(key, (Arc::clone(host), Arc::clone(&routes)));
         routes
     }
+}
+
+fn deadline_min(port: &HttpPort) -> Duration {
+    let settings = &port.settings;
+    settings
+        .tls_handshake_timeout
+        .min(settings.header_timeout)
+        .min(settings.idle_timeout)
 }
 
 /// Every endpoint of the routes; sets that several routes share are read once.

@@ -8,8 +8,8 @@ use gateway_ir::{
     Backend, BackendName, BackendProtocol, Certificate, ClientValidation, Endpoint, EndpointSet,
     Entry, Filter, HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend,
     Listener, ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence,
-    PrivateKey, Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence, Snapshot,
-    StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
+    PrivateKey, ProxySettings, Retry, RouteKind, RouteName, Routing, Rule, RuleId,
+    SessionPersistence, Snapshot, StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -35,6 +35,14 @@ pub(crate) fn port(
         port: address.port(),
         protocol,
         listeners,
+        settings: Arc::default(),
+    }
+}
+
+/// Changes the settings of every port.
+pub(crate) fn set(snapshot: &mut Snapshot, change: impl Fn(&mut ProxySettings)) {
+    for port in &mut snapshot.http {
+        change(Arc::make_mut(&mut port.settings));
     }
 }
 

@@ -49,6 +49,7 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
             addresses: Vec::new(),
             port: 80,
             protocol: PortProtocol::Http,
+            settings: Arc::default(),
             listeners: vec![IrListener {
                 id: ListenerId {
                     gateway: ObjectName::new("default", "gateway"),

@@ -1,4 +1,4 @@
-//! When a status is written: pure. The first change at once, a burst of changes in few complete writes.
+//! When an object is written: pure. The first change at once, a burst of changes in few complete writes.
 
 use std::time::Duration;
 
@@ -11,25 +11,53 @@ const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest pause after failed writes.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// The writes of one object.
+/// The pauses after attempts at one object.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pauses {
+    failures: u32,
+    /// Not to be tried before.
+    until: Duration,
+}
+
+impl Pauses {
+    /// It worked; the next attempt, should one be needed, is not at once either.
+    pub(crate) fn succeeded(&mut self, now: Duration) {
+        *self = Self {
+            failures: 0,
+            until: now + RETRY_MIN,
+        };
+    }
+
+    /// It did not work.
+    pub(crate) fn failed(&mut self, now: Duration) {
+        let pause = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(16));
+        self.failures += 1;
+        self.until = now + pause.min(RETRY_MAX);
+    }
+
+    /// When it may be tried.
+    pub(crate) fn until(&self) -> Duration {
+        self.until
+    }
+}
+
+/// The writes of one status.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
     /// When what is wanted changed last.
     changed: Duration,
     written: Option<Duration>,
-    failures: u32,
-    /// Not to be tried before.
-    retry: Option<Duration>,
+    pauses: Pauses,
 }
 
 impl Pace {
     /// Something else is wanted now.
-    pub(super) fn change(&mut self, now: Duration) {
+    pub(crate) fn change(&mut self, now: Duration) {
         self.changed = now;
     }
 
     /// It has been written.
-    pub(super) fn written(&mut self, now: Duration) {
+    pub(crate) fn written(&mut self, now: Duration) {
         *self = Self {
             written: Some(now),
             ..Self::default()
@@ -37,19 +65,17 @@ impl Pace {
     }
 
     /// It could not be written.
-    pub(super) fn failed(&mut self, now: Duration) {
-        let pause = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(16));
-        self.failures += 1;
-        self.retry = Some(now + pause.min(RETRY_MAX));
+    pub(crate) fn failed(&mut self, now: Duration) {
+        self.pauses.failed(now);
     }
 
     /// When it is to be written.
-    pub(super) fn due(&self, now: Duration) -> Duration {
+    pub(crate) fn due(&self, now: Duration) -> Duration {
         let due = match self.written {
             Some(written) if now < written + BURST => (self.changed + QUIET).min(written + BURST),
             Some(_) | None => now,
         };
-        due.max(self.retry.unwrap_or_default())
+        due.max(self.pauses.until())
     }
 }
 
