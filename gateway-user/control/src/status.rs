@@ -5,7 +5,6 @@
 
 pub mod acknowledged;
 pub mod merge;
-pub mod seen;
 pub mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
