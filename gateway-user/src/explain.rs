@@ -20,7 +20,7 @@ use serde_json::Value;
 pub(crate) use self::question::Asked;
 use self::question::Detail;
 pub(crate) use self::text::draw;
-use crate::admin::{fetch, fetch_text};
+use crate::admin_client::{fetch, fetch_text};
 use crate::cli::ExplainArguments;
 use crate::output::{self, Format};
 

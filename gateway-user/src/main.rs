@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod admin_client;
 mod agent;
 mod board;
 mod check;

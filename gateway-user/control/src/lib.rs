@@ -16,6 +16,7 @@ pub mod peer;
 pub mod problem;
 pub mod publish;
 pub mod seen;
+pub mod seen_status;
 pub mod source;
 pub mod status;
 

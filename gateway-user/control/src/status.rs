@@ -6,7 +6,6 @@
 pub mod acknowledged;
 pub mod fleet;
 pub mod merge;
-pub mod seen;
 pub mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};

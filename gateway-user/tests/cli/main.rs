@@ -7,6 +7,7 @@ mod agreement;
 mod backend;
 mod check;
 mod conf;
+mod examples;
 mod explain;
 mod faults;
 mod http;

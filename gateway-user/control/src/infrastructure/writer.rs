@@ -18,7 +18,7 @@ use super::service::{Action, FIELD_MANAGER, SeenService, name, plan};
 use crate::leader::{Leadership, holds};
 use crate::pace::Pauses;
 use crate::seen::SeenAll;
-use crate::status::seen::Seen;
+use crate::seen_status::Seen;
 
 /// What has to be there; none: that is not known yet.
 pub type Wanted = Option<Arc<Vec<Infrastructure>>>;

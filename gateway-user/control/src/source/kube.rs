@@ -24,7 +24,7 @@ use self::catalog::Catalog;
 use self::store::{Store, key_of, problem};
 use crate::infrastructure::service::SeenService;
 use crate::seen::SeenAll;
-use crate::status::seen::Seen;
+use crate::seen_status::Seen;
 use crate::{Content, Problem};
 
 /// Events that wait for the store; a watch that is faster waits.

@@ -18,10 +18,10 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 use super::merge::{Author, merge};
-use super::seen::Seen;
 use crate::leader::{Leadership, holds};
 use crate::pace::{Change, Pace};
 use crate::seen::SeenAll;
+use crate::seen_status::Seen;
 
 /// Writes at the same time.
 const WRITES_MAX: usize = 8;

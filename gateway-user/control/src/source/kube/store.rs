@@ -16,8 +16,8 @@ use serde_json::{Map, Value, json};
 use super::Shown;
 use super::reference::references;
 use crate::infrastructure::service::SeenService;
+use crate::seen_status::Seen;
 use crate::status::merge;
-use crate::status::seen::Seen;
 use crate::{Content, Problem, Severity};
 
 /// What `kubectl apply` remembers: the whole manifest once more.
