@@ -17,7 +17,7 @@ pub(crate) enum Subject {
 
 /// Runs one benchmark, or all of them.
 pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Result<()> {
-    build::release(workspace)?;
+    build::release(workspace, build::Linking::Shared)?;
     let subjects = match subject {
         Some(ref one) => std::slice::from_ref(one),
         None => Subject::value_variants(),
