@@ -28,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Re
                 "packets"
             }
             Subject::Requests => {
-                build::release(workspace)?;
+                build::release(workspace, build::Linking::Shared)?;
                 "requests"
             }
         };
