@@ -40,6 +40,8 @@ pub struct ProxySettings {
     pub idle_timeout: Duration,
     /// How long a connection attempt to an endpoint may take.
     pub connect_timeout: Duration,
+    /// How long an authorization server may take to answer.
+    pub authorization_timeout: Duration,
     /// How long an idle connection to an endpoint is kept.
     pub upstream_idle_timeout: Duration,
     /// How long requests in flight may take to end when the process drains.
@@ -79,6 +81,7 @@ impl Default for ProxySettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             connect_timeout: Duration::from_secs(5),
+            authorization_timeout: Duration::from_secs(5),
             upstream_idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             header_bytes_max: 32 * 1024,

@@ -152,6 +152,12 @@ fn deadlines(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<Stri
         &given.connect_timeout,
         &mut settings.connect_timeout,
     );
+    let authorization = &mut settings.authorization_timeout;
+    set(
+        "authorizationTimeout",
+        &given.authorization_timeout,
+        authorization,
+    );
     let upstream_idle = &mut settings.upstream_idle_timeout;
     set(
         "upstreamIdleTimeout",
