@@ -27,8 +27,8 @@ pub use backend::{
     Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, InvalidBackend, Target,
 };
 pub use filter::{
-    Cors, Credentials, Filter, Fraction, HeaderEdits, Listing, Mirror, OriginPattern, PathModifier,
-    Redirect, Scheme, UrlRewrite,
+    AuthProtocol, Cors, Credentials, ExternalAuth, Filter, Fraction, HeaderEdits, Listing, Mirror,
+    OriginPattern, PathModifier, Redirect, Scheme, UrlRewrite,
 };
 pub use host::{HostPattern, InvalidHost};
 pub use interface::{Interface, Mac};

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod auth;
 mod body;
 mod clock;
 mod connection;
@@ -19,6 +20,7 @@ mod executor;
 mod explain;
 mod filter;
 mod forwarded;
+mod gate;
 mod headers;
 mod hello;
 mod in_flight;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gateway_ir::{
     Backend, BackendName, BackendProtocol, BackendTls, EndpointSet, InvalidBackend, ObjectName,
+    Target,
 };
 
 use crate::backend_policy::Policies;
@@ -123,6 +124,22 @@ impl<'a> Resolver<'a> {
             ));
         }
         self.service_port(&target.name, backend.port, referrer.purpose)
+    }
+
+    /// Finds a backend, or notes why there is none.
+    pub(crate) fn target(
+        &mut self,
+        referrer: Referrer<'_>,
+        backend: &BackendRef,
+        unresolved: &mut Vec<Problem>,
+    ) -> Target {
+        match self.resolve(referrer, backend) {
+            Ok(found) => Target::Backend(found),
+            Err(refusal) => {
+                unresolved.extend(refusal.problem);
+                Target::Invalid(refusal.invalid)
+            }
+        }
     }
 
     fn service_port(

@@ -13,7 +13,7 @@ use gateway_ir::{
 
 use crate::backend::{Purpose, Referrer, Resolver};
 use crate::filter_chain::{self, Chain};
-use crate::model::{BackendRef, HttpBackendRef, HttpRule, Problem, Route, RouteFilter};
+use crate::model::{BackendRef, HttpBackendRef, HttpRule, Problem, Route};
 use crate::status::{Kind, Reason};
 
 /// What an HTTPRoute or GRPCRoute comes to, wherever it attaches.
@@ -83,10 +83,7 @@ fn services(route: &Route<HttpRule>) -> BTreeSet<ObjectName> {
         references.extend(
             filters
                 .chain(&rule.filters)
-                .filter_map(|filter| match filter {
-                    Ok(RouteFilter::Mirror { backend, .. }) => Some(backend),
-                    Ok(RouteFilter::Ready(_)) | Err(_) => None,
-                }),
+                .filter_map(|filter| filter.as_ref().ok()?.backend()),
         );
     }
     let services = references.into_iter().filter(|it| it.target.is_service());
