@@ -188,26 +188,20 @@ impl Announcer {
 
     /// Notes which configuration this node runs: the others learn of it with the next heartbeat.
     pub fn run(&mut self, generation: u64) {
-        match &mut self.company {
-            Company::Members(membership) => membership.run(generation),
-            Company::Alone | Company::Strangers => {}
+        if let Some(membership) = &mut self.membership {
+            membership.run(generation);
         }
     }
 
     /// The other nodes that are heard now.
     pub fn heard(&self, now: Duration) -> Vec<Member> {
-        match &self.company {
-            Company::Members(membership) => membership.heard(now).collect(),
-            Company::Alone | Company::Strangers => Vec::new(),
-        }
+        let membership = self.membership.iter();
+        membership.flat_map(|it| it.heard(now)).collect()
     }
 
-    /// Whether this node is one that hears all others.
+    /// Whether this node is one that hears all others, as far as there are any.
     pub fn hears_all(&self) -> bool {
-        match &self.company {
-            Company::Members(membership) => membership.is_voter(),
-            Company::Alone | Company::Strangers => true,
-        }
+        self.membership.as_ref().is_none_or(Membership::is_voter)
     }
 
     /// The other nodes, as far as they were heard.

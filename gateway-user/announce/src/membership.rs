@@ -268,7 +268,7 @@ impl Membership {
 
     /// Those that are heard now.
     pub fn heard(&self, now: Duration) -> impl Iterator<Item = Member> {
-        let patience = self.identity.terms.grant();
+        let patience = self.scene.terms.grant();
         let peers = self.peers.iter();
         peers
             .filter(move |(_, peer)| peer.is_fresh(now, patience))
