@@ -18,6 +18,7 @@ pub mod program;
 pub mod report;
 pub mod service;
 pub mod settings;
+pub mod shared_map;
 pub mod snapshot;
 pub mod split;
 pub mod tls;
@@ -40,6 +41,7 @@ pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
 pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use settings::{DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings};
+pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};
 pub use split::WeightedBackend;
 pub use tls::{

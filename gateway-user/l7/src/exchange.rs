@@ -169,14 +169,14 @@ impl Reply {
 impl Forward<'_> {
     /// Makes the head for the endpoint out of the client's.
     pub(crate) fn edit_request(
-        &self,
+        &mut self,
         parts: &mut Parts,
         client: &Client,
         settings: &ProxySettings,
         random: &Random,
         payload: Payload,
     ) {
-        parts.uri = self.uri.clone();
+        parts.uri = std::mem::take(&mut self.uri);
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let headers = &mut parts.headers;

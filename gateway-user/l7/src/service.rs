@@ -87,7 +87,7 @@ async fn respond(
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
-    let plan = match admitted.plan(&connection.client, &worker.random)? {
+    let mut plan = match admitted.plan(&connection.client, &worker.random)? {
         Plan::Answer(reply) => return Ok(Outcome::Reply(reply)),
         Plan::Forward(plan) => plan,
     };

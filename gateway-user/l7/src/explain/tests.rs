@@ -1,10 +1,8 @@
 //! Explanations, and that they are what is served.
 
-use std::collections::BTreeMap;
-
 use gateway_ir::{
-    Entry, HeaderMatch, HostProgram, Listener, Match, ObjectName, PathMatch, Precedence, RouteKind,
-    RouteName, Timeouts, ValueMatch,
+    Entry, HeaderMatch, HostProgram, Listener, Match, ObjectName, PathMatch, RouteKind, RouteName,
+    Timeouts, ValueMatch,
 };
 use http::HeaderName;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -148,7 +146,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
         let matches = matches.into_iter().enumerate();
         let entries = matches.map(|(index, matches)| entry(host, index, matches));
         let pattern = HostPattern::try_from(host.to_owned()).expect("a pattern");
-        (pattern, Arc::new(HostProgram::new(entries.collect())))
+        (pattern, Arc::new(HostProgram::new(entries)))
     });
     Snapshot {
         http: vec![HttpPort {
@@ -162,7 +160,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
                 },
                 hostname: HostPattern::Any,
                 tls: None,
-                routing: Routing::Http(hosts.collect::<BTreeMap<_, _>>()),
+                routing: Routing::Http(hosts.collect()),
             }],
         }],
         ..Snapshot::default()
@@ -178,18 +176,14 @@ fn entry(host: &str, index: usize, matches: Match) -> Entry {
         index,
         name: None,
     };
-    Entry {
-        precedence: Precedence::new(&matches, None, &id, 0),
-        matches,
-        match_index: 0,
-        rule: Arc::new(Rule {
-            id,
-            filters: Vec::new(),
-            backends: Vec::new(),
-            kind: RouteKind::Http,
-            timeouts: Timeouts::default(),
-            retry: None,
-            persistence: None,
-        }),
-    }
+    let rule = Arc::new(Rule {
+        id,
+        filters: Vec::new(),
+        backends: Vec::new(),
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
+    });
+    Entry::new(matches, None, rule, 0)
 }
