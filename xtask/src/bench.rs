@@ -13,6 +13,8 @@ pub(crate) enum Subject {
     Packets,
     /// CPU time per request of the proxy, beside nginx and HAProxy where they are installed
     Requests,
+    /// What many routes cost: instructions of a lookup, time and allocations of a translation
+    Routes,
 }
 
 /// Runs one benchmark, or all of them.
@@ -26,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Re
         let name = match subject {
             Subject::Packets => "packets",
             Subject::Requests => "requests",
+            Subject::Routes => "routes",
         };
         run::visibly(
             run::cargo(workspace)

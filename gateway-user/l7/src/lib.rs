@@ -22,6 +22,7 @@ mod forwarded;
 mod headers;
 mod hello;
 mod in_flight;
+mod lookup;
 mod metrics;
 mod mirror;
 mod program;
@@ -42,5 +43,6 @@ mod worker;
 mod worker_thread;
 
 pub use explain::{Candidate, Choice, Explanation, Lost, PortExplanation, Question, explain};
+pub use lookup::Lookup;
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;
