@@ -18,6 +18,7 @@ pub mod program;
 pub mod report;
 pub mod service;
 pub mod settings;
+pub mod shared_map;
 pub mod snapshot;
 pub mod split;
 pub mod tls;
@@ -42,6 +43,7 @@ pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use settings::{
     DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings, WorkerSettings,
 };
+pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};
 pub use split::WeightedBackend;
 pub use tls::{

@@ -322,8 +322,8 @@ pub(crate) fn prepare(
 
 impl Forward<'_> {
     /// Makes the head for the endpoint out of the filtered one.
-    pub(crate) fn complete(&self, parts: &mut Parts, payload: Payload) {
-        parts.uri = self.uri.clone();
+    pub(crate) fn complete(&mut self, parts: &mut Parts, payload: Payload) {
+        parts.uri = std::mem::take(&mut self.uri);
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let headers = &mut parts.headers;

@@ -24,6 +24,7 @@ mod gate;
 mod headers;
 mod hello;
 mod in_flight;
+mod lookup;
 mod metrics;
 mod mirror;
 mod program;
@@ -47,5 +48,6 @@ pub use explain::{
     Answer, Candidate, Choice, Ending, Explainer, Explanation, Fate, Handshake, Limits, Lost,
     Outcome, PortExplanation, Question, Refused, Share,
 };
+pub use lookup::Lookup;
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;

@@ -162,7 +162,7 @@ fn turn_away(passage: Passage, gate: Option<Gate<'_>>) -> Outcome {
 async fn forward(
     in_flight: &InFlight,
     settings: &Arc<ProxySettings>,
-    plan: Forward<'_>,
+    mut plan: Forward<'_>,
     (mut parts, mut body, upgrade): (Parts, RequestBody, Upgrade),
 ) -> Result<Outcome, Refusal> {
     let connection = &in_flight.connection;

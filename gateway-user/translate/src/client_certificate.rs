@@ -10,7 +10,7 @@ use gateway_ir::{
 };
 
 /// The entries as they are with a certificate; rules without TLS stay the same, and shared.
-pub(crate) fn entries(entries: &[Entry], certificate: &Arc<Certificate>) -> Vec<Entry> {
+pub(crate) fn entries(entries: &[Arc<Entry>], certificate: &Arc<Certificate>) -> Vec<Arc<Entry>> {
     let mut last: Option<(Arc<Rule>, Arc<Rule>)> = None;
     let entries = entries.iter().map(|entry| {
         // The entries of a rule stand together.
@@ -22,10 +22,7 @@ pub(crate) fn entries(entries: &[Entry], certificate: &Arc<Certificate>) -> Vec<
             None => rule(&entry.rule, certificate),
         };
         last = Some((Arc::clone(&entry.rule), Arc::clone(&rule)));
-        Entry {
-            rule,
-            ..entry.clone()
-        }
+        Arc::new(entry.with_rule(rule))
     });
     entries.collect()
 }

@@ -176,7 +176,7 @@ impl Walk<'_> {
         let mut choice = None;
         for (host, program) in covering(hosts.iter(), admitted.host()) {
             let matches = self.matches.of(program);
-            for (entry, single) in program.entries().iter().zip(matches.iter()) {
+            for (entry, single) in program.entries().zip(matches.iter()) {
                 let lost = match single.why_not(&view) {
                     Some(why) => Some(Lost::from(why)),
                     None if choice.is_some() => Some(Lost::Precedence),
@@ -249,7 +249,7 @@ impl Walk<'_> {
             Err(refusal) => return Fate::Refused(refused(refusal)),
             Ok(plan) => plan,
         };
-        let forward = match then {
+        let mut forward = match then {
             Then::Answer(reply) => return Fate::Answered(answer(&reply)),
             Then::Forward(forward) => forward,
         };

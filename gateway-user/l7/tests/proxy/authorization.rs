@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tokio::net::TcpListener;
 
 use crate::client::{self, Http1, Http2, get_once};
-use crate::config::{backend, rule, serving};
+use crate::config::{backend, rule, serving, set};
 use crate::pods::Pod;
 use crate::rig::{Rig, address};
 
@@ -103,7 +103,9 @@ async fn whatever_is_wrong_with_the_server_nothing_goes_on() {
         let address = address();
         let described = format!("{filter:?}");
         let mut snapshot = guarded(address, &pod, filter);
-        snapshot.proxy.authorization_timeout = Duration::from_millis(300);
+        set(&mut snapshot, |it| {
+            it.authorization_timeout = Duration::from_millis(300)
+        });
         let rig = Rig::start(snapshot).await;
         let answer = get_once(address, "h", "/").await;
         assert_eq!(answer.status(), 503, "{described}");
