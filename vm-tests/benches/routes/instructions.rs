@@ -54,7 +54,13 @@ fn steps_until_stop(child: Pid) -> anyhow::Result<u64> {
         match waitpid(child, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
             WaitStatus::Stopped(_, Signal::SIGSTOP) => return Ok(steps),
-            other => anyhow::bail!("the child ended early: {other:?}"),
+            other @ (WaitStatus::Exited(..)
+            | WaitStatus::Signaled(..)
+            | WaitStatus::Stopped(..)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive) => anyhow::bail!("the child ended early: {other:?}"),
         }
     }
 }

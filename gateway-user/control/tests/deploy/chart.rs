@@ -143,15 +143,16 @@ impl Helm {
 /// The objects by kind and name, without what only a chart says.
 fn by_name(objects: impl IntoIterator<Item = Value>) -> BTreeMap<String, Value> {
     let objects = objects.into_iter().map(|mut object| {
-        let text = |field: &str| object["metadata"][field].as_str().map(str::to_owned);
-        let name = text("name").expect("a name");
-        let name = match text("namespace").filter(|it| it != "sanmon-system") {
+        let text = |at: &str| object.pointer(at)?.as_str().map(str::to_owned);
+        let name = text("/metadata/name").expect("a name");
+        let name = match text("/metadata/namespace").filter(|it| it != "sanmon-system") {
             Some(namespace) => format!("{namespace}/{name}"),
             None => name,
         };
-        let kind = object["kind"].as_str().expect("a kind");
+        let kind = text("/kind").expect("a kind");
         let key = format!("{kind} {name}");
-        if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+        let labels = object.pointer_mut("/metadata/labels");
+        if let Some(labels) = labels.and_then(Value::as_object_mut) {
             labels.retain(|label, _| !LABELS_OF_CHARTS.contains(&label.as_str()));
         }
         (key, object)
