@@ -75,7 +75,7 @@ counters! {
     NeighbourEcho = Drop "neighbour_echo",
     /// An ICMP or ICMPv6 echo request to a VIP.
     EchoAnswered = Reflect "echo_answered",
-    /// Any other ICMP message to a VIP.
+    /// Any other ICMP message to a VIP, or an echo request while this node does not own it.
     IcmpOther = Drop "icmp_other",
     /// Of a known flow: rewritten to its endpoint.
     FlowHit = Pass "flow_hit",

@@ -8,6 +8,7 @@ use gateway_common::service::Service;
 use crate::counters::count_traffic;
 use crate::flow::{self, Signal};
 use crate::ipv6::Ipv6;
+use crate::neighbour::{Permission, permission};
 use crate::packet::Frame;
 use crate::parse::{self, Ipv4, Link, Payload, Segment, TCP, TcpFields, UDP};
 use crate::rewrite::{self, End};
@@ -57,7 +58,7 @@ fn ipv4(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
         }
         Segment::Icmp => {
             for_us(frame, link, &vip, None)?;
-            answer::echo(frame, link, &ip)
+            icmp(frame, link, &ip)
         }
     }
 }
@@ -96,6 +97,16 @@ fn ipv6(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
     match valid {
         Err(Counter::Truncated) => Err(Counter::TooShort),
         Ok(()) | Err(_) => Err(Counter::NoVip),
+    }
+}
+
+/// Only the owner answers an echo: it is how another node learns whether the address is served. The programs of a dead
+/// agent, which frames still reach, must not say so.
+#[inline(always)]
+fn icmp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
+    match permission(ip.destination(), frame.interface()) {
+        Permission::Given(_mac) => answer::echo(frame, link, ip),
+        Permission::Expired | Permission::None => Err(Counter::IcmpOther),
     }
 }
 

@@ -18,6 +18,7 @@ mod change;
 mod counters;
 mod egress;
 mod flow;
+mod header;
 mod ingress;
 mod ipv6;
 mod link;

@@ -1,32 +1,13 @@
 //! Reading and writing headers by value: the only pointer arithmetic on packets.
 
 use gateway_common::counter::Counter;
-use network_types::arp::ArpHdr;
-use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
-use network_types::udp::UdpHdr;
 
 use crate::change::Change;
+use crate::header::Header;
 use crate::words;
 
 /// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
 const OFFSET_MAX: usize = 255;
-
-/// A header that may be read from and written to any place in a packet.
-///
-/// # Safety
-/// Implementors have alignment 1 and no invalid bit pattern.
-pub(crate) unsafe trait Header: Copy {}
-
-// SAFETY: arrays of bytes.
-unsafe impl<const N: usize> Header for [u8; N] {}
-// SAFETY: all fields are arrays of bytes.
-unsafe impl Header for Ipv4Hdr {}
-// SAFETY: all fields are arrays of bytes.
-unsafe impl Header for Ipv6Hdr {}
-// SAFETY: all fields are arrays of bytes.
-unsafe impl Header for UdpHdr {}
-// SAFETY: all fields are arrays of bytes.
-unsafe impl Header for ArpHdr {}
 
 /// A packet at a hook, whichever hook it is.
 pub(crate) trait Frame {

@@ -7,7 +7,8 @@ use gateway_common::limits::VLAN_TAGS_MAX;
 use network_types::ip::Ipv4Hdr;
 use network_types::udp::UdpHdr;
 
-use crate::packet::{Frame, Header, read};
+use crate::header::Header;
+use crate::packet::{Frame, read};
 
 /// Length of an Ethernet header without tags.
 pub(crate) const ETHERNET_LEN: usize = 14;

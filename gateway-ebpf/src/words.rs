@@ -3,7 +3,7 @@
 
 use core::mem::MaybeUninit;
 
-use crate::packet::Header;
+use crate::header::Header;
 
 /// Reads a header.
 ///

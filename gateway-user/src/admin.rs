@@ -2,7 +2,6 @@
 //!
 //! It runs on a thread of its own, so that it answers also when the proxy's workers are busy.
 
-mod client;
 mod pages;
 
 use std::net::{SocketAddr, TcpListener};
@@ -16,7 +15,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tracing::{debug, info};
 
-pub(crate) use self::client::fetch;
 pub(crate) use self::pages::Pages;
 use crate::board::Board;
 

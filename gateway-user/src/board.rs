@@ -5,9 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_control::leader::Candidacy;
+use gateway_control::status::fleet::Runs;
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
 use gateway_ir::{Gate, GateReport, Generation, ListenerFailure, NodeName};
+use gateway_l7::Explainer;
 use gateway_translate::ObjectStatus;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -74,7 +77,15 @@ pub(crate) struct Board {
     notes: RwLock<BTreeSet<String>>,
     routed: RwLock<Option<Routed>>,
     draining: RwLock<Option<Duration>>,
+    /// What the other nodes run that are heard.
+    fleet: watch::Sender<Vec<Runs>>,
+    /// Whether this node competes for the Lease.
+    candidacy: watch::Sender<Candidacy>,
+    /// What all gates of this node run.
+    running: RwLock<Generation>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
+    /// What explains the requests of the proxy that serves.
+    explainers: RwLock<Option<watch::Receiver<Option<Explainer>>>>,
     metrics: Metrics,
 }
 
@@ -96,7 +107,11 @@ impl Board {
             notes: RwLock::default(),
             routed: RwLock::default(),
             draining: RwLock::default(),
+            fleet: watch::Sender::default(),
+            candidacy: watch::Sender::new(Candidacy::Stands),
+            running: RwLock::default(),
             registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
+            explainers: RwLock::default(),
             metrics,
         }
     }
@@ -157,6 +172,38 @@ impl Board {
         *self.notes.write() = notes;
     }
 
+    /// Takes over what the other nodes run that are heard.
+    pub(crate) fn heard(&self, runs: Vec<Runs>) {
+        let changed = |last: &mut Vec<Runs>| std::mem::replace(last, runs.clone()) != runs;
+        self.fleet.send_if_modified(changed);
+    }
+
+    /// Tells what the other nodes run.
+    pub(crate) fn fleet(&self) -> watch::Receiver<Vec<Runs>> {
+        self.fleet.subscribe()
+    }
+
+    /// Takes over whether this node is one that hears all others: only such a one knows what they all run.
+    pub(crate) fn stand(&self, candidacy: Candidacy) {
+        let changed = |last: &mut Candidacy| std::mem::replace(last, candidacy) != candidacy;
+        self.candidacy.send_if_modified(changed);
+    }
+
+    /// Tells whether this node competes for the Lease.
+    pub(crate) fn candidacy(&self) -> watch::Receiver<Candidacy> {
+        self.candidacy.subscribe()
+    }
+
+    /// Takes over what all gates of this node run.
+    pub(crate) fn run(&self, generation: Generation) {
+        *self.running.write() = generation;
+    }
+
+    /// What all gates of this node run.
+    pub(crate) fn running(&self) -> Generation {
+        *self.running.read()
+    }
+
     /// Takes over how far the routes from gate 2 to gate 3 are.
     pub(crate) fn routed(&self, routed: Routed) {
         *self.routed.write() = Some(routed);
@@ -171,6 +218,17 @@ impl Board {
     /// Shows a part's metrics, in place of those of its predecessor.
     pub(crate) fn registry(&self, part: Part, registry: Registry) {
         self.registries.write().insert(part, Arc::new(registry));
+    }
+
+    /// Explains by a proxy from now on.
+    pub(crate) fn explainers(&self, explainers: watch::Receiver<Option<Explainer>>) {
+        *self.explainers.write() = Some(explainers);
+    }
+
+    /// What explains requests by the configuration that is in force.
+    pub(crate) fn explainer(&self) -> Option<Explainer> {
+        let explainers = self.explainers.read();
+        explainers.as_ref()?.borrow().clone()
     }
 
     /// The newest publication.

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Agent(AgentArguments),
     /// Say what would become of the objects in a folder; needs no root
     Check(CheckArguments),
+    /// Say what happens to a request, and why
+    Explain(ExplainArguments),
     /// Ask the running agent
     Get(GetArguments),
     /// Remove what a dead agent left: programs, maps, routes and rules
@@ -101,7 +103,7 @@ pub(crate) struct NodeArguments {
     /// An interface to announce on; may be repeated [default: those whose subnet holds a pool address]
     #[arg(long = "interface", value_name = "IFACE")]
     pub(crate) interfaces: Vec<String>,
-    /// Where /healthz, /readyz, /metrics, /snapshot and /conditions are served
+    /// Where /healthz, /readyz, /metrics, /snapshot, /conditions and /explain are served
     #[arg(long, value_name = "ADDR:PORT", default_value = ADMIN)]
     pub(crate) admin: SocketAddr,
     /// Where /metrics, /healthz and /readyz alone are served as well [default: nowhere]
@@ -120,6 +122,32 @@ pub(crate) struct CheckArguments {
     /// The folder
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
+    /// How it is printed
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub(crate) output: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The method
+    pub(crate) method: String,
+    /// Scheme, host, port and path
+    pub(crate) url: String,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// The server name of the TLS handshake [default: the host of the URL]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// Explain by the objects in a folder [default: by what the running agent serves]
+    #[arg(long, value_name = "DIR", conflicts_with = "admin")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the agent's admin server is
+    #[arg(long, value_name = "ADDR:PORT", default_value = ADMIN)]
+    pub(crate) admin: SocketAddr,
+    /// Show the matches for other paths, too
+    #[arg(long)]
+    pub(crate) all: bool,
     /// How it is printed
     #[arg(short, long, default_value = "table", value_name = "FORMAT")]
     pub(crate) output: Format,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use self::view::{Conditions, SnapshotPage};
-use crate::admin::fetch;
+use crate::admin_client::fetch;
 use crate::cli::{GetArguments, Subject};
 use crate::output::{self, table};
 

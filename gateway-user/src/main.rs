@@ -3,11 +3,14 @@
 #![deny(unsafe_code)]
 
 mod admin;
+mod admin_client;
 mod agent;
 mod board;
 mod check;
 mod cli;
 mod config;
+mod explain;
+mod explanation;
 mod gates;
 mod get;
 mod interfaces;
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Run(arguments) => wire::run(&cli.log, || Config::run(arguments)),
         Command::Agent(arguments) => wire::run(&cli.log, || Config::agent(arguments)),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Get(arguments) => get::run(&arguments),
         Command::Uninstall(arguments) => uninstall::run(&arguments),
         Command::Version(arguments) => version::run(&arguments),

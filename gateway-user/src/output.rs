@@ -39,10 +39,15 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Says something beside a command's result.
+pub(crate) fn note(text: &str) {
+    // With standard error gone there is nobody left to tell.
+    drop(writeln!(io::stderr(), "sanmon: {text}"));
+}
+
 /// Says why a command failed, with every cause.
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
-    // With standard error gone there is nobody left to tell.
-    drop(writeln!(io::stderr(), "sanmon: {error:#}"));
+    note(&format!("{error:#}"));
     ExitCode::FAILURE
 }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_control::cluster::Outlook;
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
 use gateway_translate::{Announce, Settings};
@@ -123,8 +124,12 @@ fn start_source(
     Ok(match source {
         Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
         Source::Cluster(settings) => {
-            let wanted = agent::wanted(Arc::clone(board));
-            Running::Cluster(Cluster::start(*settings, wanted, sink)?)
+            let outlook = Outlook {
+                statuses: agent::wanted(Arc::clone(board)),
+                published: board.publications(),
+                candidacy: board.candidacy(),
+            };
+            Running::Cluster(Cluster::start(*settings, outlook, sink)?)
         }
     })
 }

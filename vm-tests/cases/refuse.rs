@@ -3,7 +3,7 @@
 use gateway_l4::Counter;
 use gateway_vm_tests::packet::{ACK, FIN, Ipv4, PSH, RST, SYN, cut, eth, patched};
 
-use crate::bench::{BROADCAST, C, CLIENT, Case, FREE, HOST, NODE, OTHER, VIP, case};
+use crate::bench::{BROADCAST, C, CLIENT, Case, EXPIRED, FREE, HOST, NODE, OTHER, TWIN, VIP, case};
 
 fn ask() -> Ipv4 {
     eth(CLIENT, NODE).ipv4(C, VIP)
@@ -157,6 +157,20 @@ pub(crate) fn others() -> Vec<Case> {
             Counter::EchoAnswered,
             answer().icmp(0, 0, b"\x12\x34\x00\x01abcdefgh"),
         ),
+        case(
+            "an echo request to an address that this node lost is not",
+            eth(CLIENT, NODE)
+                .ipv4(C, EXPIRED)
+                .icmp(8, 0, b"\x12\x34\x00\x01abcdefgh"),
+        )
+        .stays(Counter::IcmpOther),
+        case(
+            "nor is one to an address that it never had",
+            eth(CLIENT, NODE)
+                .ipv4(C, TWIN)
+                .icmp(8, 0, b"\x12\x34\x00\x01abcdefgh"),
+        )
+        .stays(Counter::IcmpOther),
         case("other ICMP is not", ask().icmp(13, 0, &[0; 16])).stays(Counter::IcmpOther),
         case(
             "an ICMP error ends here for now",

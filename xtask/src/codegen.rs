@@ -3,7 +3,7 @@
 //! * TCPRoute and UDPRoute types out of the Gateway API's CRDs, which the `gateway-api` crate has only in an older
 //!   version: made by kopium. Each carries a hash of what it was made from and of itself, so that the comparison needs
 //!   no kopium.
-//! * The CRD of SanmonConfig out of its Rust type.
+//! * The CRDs of Sanmon's own kinds out of their Rust types.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// What to do with the generated files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make them anew.
+    /// Make anew what is out of date.
     Write,
     /// Fail if one is not what it would be.
     Check,
@@ -48,37 +48,42 @@ const KINDS: [(&str, &str); 4] = [
     ("UDPRoute", "udproutes"),
 ];
 
-const SANMON_CONFIG: &str = "deploy/crds/sanmon.dev_sanmonconfigs.yaml";
+/// Sanmon's own kinds, whose CRDs are in `deploy/crds`.
+const OWN_KINDS: [&str; 2] = ["sanmonconfigs", "sanmongatewayconfigs"];
 
 /// Writes or checks every generated file.
 pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
     let root = workspace.root();
-    let kopium = match action {
-        Action::Write => Some(setup::tool(workspace, KOPIUM)?),
-        Action::Check => None,
-    };
     for (kind, plural) in KINDS {
         let crd = root.join(format!(
             "gateway-user/crds/vendor/gateway-api-{GATEWAY_API}/gateway.networking.k8s.io_{plural}.yaml"
         ));
         let target = root.join(format!("gateway-user/crds/src/{plural}.rs"));
-        match &kopium {
-            Some(kopium) => write_types(kopium, kind, &crd, &target)?,
-            None => check_types(&crd, &target)?,
-        }
-    }
-    let manifest = sanmon_config(workspace)?;
-    let target = root.join(SANMON_CONFIG);
-    match action {
-        Action::Write => write(&target, &manifest),
-        Action::Check => {
-            let found = fs::read_to_string(&target).unwrap_or_default();
-            if found != manifest {
-                bail!("{SANMON_CONFIG} is not what its Rust type says: run `cargo xtask codegen`");
+        let found = check_types(&crd, &target);
+        match action {
+            // kopium takes minutes to build, so it is asked for only when there is work for it.
+            Action::Write if found.is_err() => {
+                write_types(&setup::tool(workspace, KOPIUM)?, kind, &crd, &target)?;
             }
-            Ok(())
+            Action::Write => {}
+            Action::Check => found?,
         }
     }
+    for plural in OWN_KINDS {
+        let manifest = own_crd(workspace, plural)?;
+        let name = format!("deploy/crds/sanmon.dev_{plural}.yaml");
+        let target = root.join(&name);
+        match action {
+            Action::Write => write(&target, &manifest)?,
+            Action::Check => {
+                let found = fs::read_to_string(&target).unwrap_or_default();
+                if found != manifest {
+                    bail!("{name} is not what its Rust type says: run `cargo xtask codegen`");
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write(target: &Path, text: &str) -> Result<()> {
@@ -153,8 +158,8 @@ fn fnv1a<const N: usize>(parts: [&[u8]; N]) -> u64 {
     })
 }
 
-/// The CRD of SanmonConfig, as its own crate prints it: xtask links nothing of the product.
-fn sanmon_config(workspace: &Workspace) -> Result<String> {
+/// The CRD of a kind, as its own crate prints it: xtask links nothing of the product.
+fn own_crd(workspace: &Workspace, plural: &str) -> Result<String> {
     run::quietly(run::cargo(workspace).args([
         "run",
         "--quiet",
@@ -163,5 +168,7 @@ fn sanmon_config(workspace: &Workspace) -> Result<String> {
         "gateway-crds",
         "--example",
         "crd",
+        "--",
+        plural,
     ]))
 }

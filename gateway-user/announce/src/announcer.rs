@@ -8,9 +8,9 @@ use gateway_ir::{Interface, NodeName, Pool, Vip};
 
 use crate::claim::Claim;
 use crate::command::Command;
-use crate::lease::Lease;
 use crate::membership::heartbeat::{Heartbeat, NodeId, Serving};
-use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene, Terms};
+use crate::membership::terms::Terms;
+use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene};
 use crate::ownership::{Decision, Ownership, Reason};
 
 #[cfg(test)]
@@ -40,6 +40,14 @@ impl Settings {
             refresh: Duration::from_secs(60),
             terms: Terms::default(),
             epoch: Duration::ZERO,
+        }
+    }
+
+    /// The lengths of a node that is its own majority.
+    fn alone(&self) -> Terms {
+        Terms {
+            beat: self.lease / 4,
+            lease: self.lease,
         }
     }
 }
@@ -77,20 +85,11 @@ pub struct Part {
 #[derive(Debug)]
 pub struct Announcer {
     settings: Settings,
-    company: Company,
+    /// None: there are other nodes, and nothing can be agreed with them.
+    membership: Option<Membership>,
     seats: BTreeMap<IpAddr, Result<Vec<Interface>, Reason>>,
     standings: BTreeMap<IpAddr, Standing>,
     commands: VecDeque<Command>,
-}
-
-/// Who else is there.
-#[derive(Debug)]
-enum Company {
-    /// Nobody: this node is its own majority.
-    Alone,
-    /// Others, with whom nothing can be agreed.
-    Strangers,
-    Members(Box<Membership>),
 }
 
 /// Where this node stands on a VIP.
@@ -105,7 +104,7 @@ impl Announcer {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            company: Company::Alone,
+            membership: None,
             seats: BTreeMap::new(),
             standings: BTreeMap::new(),
             commands: VecDeque::new(),
@@ -122,18 +121,16 @@ impl Announcer {
 
     /// Takes a heartbeat into account that was proved to come from who it says.
     pub fn hear(&mut self, now: Duration, heartbeat: &Heartbeat) {
-        match &mut self.company {
-            Company::Members(membership) => membership.hear(now, heartbeat),
-            Company::Alone | Company::Strangers => return,
+        if let Some(membership) = &mut self.membership {
+            membership.hear(now, heartbeat);
+            self.settle(now);
         }
-        self.settle(now);
     }
 
     /// Does what is due at `now`: renews leases, tells neighbours.
     pub fn advance(&mut self, now: Duration) {
-        match &mut self.company {
-            Company::Members(membership) => membership.advance(now),
-            Company::Alone | Company::Strangers => {}
+        if let Some(membership) = &mut self.membership {
+            membership.advance(now);
         }
         self.settle(now);
     }
@@ -141,30 +138,21 @@ impl Announcer {
     /// Hands every address over to other nodes, where there are some that can take it. Answers go on until they do, for
     /// one lease at most.
     pub fn leave(&mut self, now: Duration) {
-        match &mut self.company {
-            Company::Members(membership) => membership.leave(now),
-            Company::Alone | Company::Strangers => self.seats.clear(),
+        if let Some(membership) = &mut self.membership {
+            membership.leave(now);
         }
         self.settle(now);
     }
 
     /// When [`Self::advance`] has something to do again; none: not before the next [`Self::update`].
     pub fn next_wakeup(&self) -> Option<Duration> {
-        let claims = self
-            .standings
-            .values()
-            .filter_map(|standing| match standing {
-                Standing::Held(claim) => Some(claim),
-                Standing::Silent(_) => None,
-            });
-        match &self.company {
-            Company::Alone => claims.map(Claim::next_wakeup).min(),
-            Company::Strangers => None,
-            Company::Members(membership) => claims
-                .filter_map(Claim::next_call)
-                .chain([membership.next_wakeup()])
-                .min(),
-        }
+        let membership = self.membership.as_ref()?;
+        let standings = self.standings.values();
+        let calls = standings.filter_map(|standing| match standing {
+            Standing::Held(claim) => claim.next_call(),
+            Standing::Silent(_) => None,
+        });
+        calls.chain([membership.next_wakeup()]).min()
     }
 
     /// The next command, oldest first; none when all are taken.
@@ -174,10 +162,7 @@ impl Announcer {
 
     /// The next heartbeat to send, oldest first; none when all are taken.
     pub fn poll_heartbeat(&mut self) -> Option<Heartbeat> {
-        match &mut self.company {
-            Company::Members(membership) => membership.poll(),
-            Company::Alone | Company::Strangers => None,
-        }
+        self.membership.as_mut()?.poll()
     }
 
     /// Where this node stands on every VIP, sorted by address.
@@ -201,12 +186,28 @@ impl Announcer {
             .collect()
     }
 
+    /// Notes which configuration this node runs: the others learn of it with the next heartbeat.
+    pub fn run(&mut self, generation: u64) {
+        if let Some(membership) = &mut self.membership {
+            membership.run(generation);
+        }
+    }
+
+    /// The other nodes that are heard now.
+    pub fn heard(&self, now: Duration) -> Vec<Member> {
+        let membership = self.membership.iter();
+        membership.flat_map(|it| it.heard(now)).collect()
+    }
+
+    /// Whether this node is one that hears all others, as far as there are any.
+    pub fn hears_all(&self) -> bool {
+        self.membership.as_ref().is_none_or(Membership::is_voter)
+    }
+
     /// The other nodes, as far as they were heard.
     pub fn members(&self) -> Vec<Member> {
-        match &self.company {
-            Company::Members(membership) => membership.members().collect(),
-            Company::Alone | Company::Strangers => Vec::new(),
-        }
+        let membership = self.membership.iter();
+        membership.flat_map(Membership::members).collect()
     }
 
     /// Tells whether this node answers for no address.
@@ -220,16 +221,36 @@ impl Announcer {
 
     /// Joins the other nodes, or leaves their company.
     fn meet(&mut self, now: Duration, view: View<'_>) {
-        let me = &self.settings.node;
-        if view.peers.iter().all(|peer| peer == me) {
-            self.company = Company::Alone;
-            return;
-        }
-        let Some(part) = view.part else {
-            self.company = Company::Strangers;
+        let Some(scene) = self.scene(view) else {
+            self.membership = None;
             return;
         };
+        match &mut self.membership {
+            Some(membership) => membership.update(now, scene),
+            None => {
+                let life = self.settings.epoch.saturating_add(now).as_nanos();
+                let identity = Identity {
+                    node: NodeId::of(&self.settings.node),
+                    incarnation: u64::try_from(life).unwrap_or(u64::MAX),
+                };
+                self.membership = Some(Membership::new(now, identity, scene));
+            }
+        }
+    }
+
+    /// What exists, as far as ownership is concerned; none: there are others, and no key to speak to them.
+    fn scene(&self, view: View<'_>) -> Option<Scene> {
+        let me = &self.settings.node;
         let names: BTreeSet<&NodeName> = view.peers.iter().chain([me]).collect();
+        let alone = Part {
+            serving: Serving::Everything,
+            generation: 0,
+        };
+        let part = if names.len() == 1 {
+            view.part.unwrap_or(alone)
+        } else {
+            view.part?
+        };
         let fitness = |seat: &Result<_, _>| match seat {
             Ok(_) => Fitness::Fit,
             Err(_) => Fitness::Unfit,
@@ -244,52 +265,50 @@ impl Announcer {
             | Serving::Reserve
             | Serving::Nothing) => serving,
         };
-        let scene = Scene {
-            nodes: names.iter().map(|name| NodeId::of(name)).collect(),
-            voters: names
-                .iter()
-                .take(VOTERS_MAX)
-                .map(|name| NodeId::of(name))
-                .collect(),
+        let terms = if names.len() == 1 {
+            self.settings.alone()
+        } else {
+            self.settings.terms
+        };
+        let ids = |names: &mut dyn Iterator<Item = &&NodeName>| -> BTreeSet<NodeId> {
+            names.map(|name| NodeId::of(name)).collect()
+        };
+        Some(Scene {
+            nodes: ids(&mut names.iter()),
+            voters: ids(&mut names.iter().take(VOTERS_MAX)),
             vips,
             serving,
             generation: part.generation,
-        };
-        match &mut self.company {
-            Company::Members(membership) => membership.update(now, scene),
-            Company::Alone | Company::Strangers => {
-                let life = self.settings.epoch.saturating_add(now).as_nanos();
-                let identity = Identity {
-                    node: NodeId::of(me),
-                    incarnation: u64::try_from(life).unwrap_or(u64::MAX),
-                    terms: self.settings.terms,
-                };
-                let mut membership = Membership::new(now, identity);
-                membership.update(now, scene);
-                self.company = Company::Members(Box::new(membership));
-            }
-        }
+            terms,
+        })
     }
 
     /// Lets the kernel answer for exactly what this node has a right to.
     fn settle(&mut self, now: Duration) {
         let mut former = std::mem::take(&mut self.standings);
-        let rights = self.rights(now);
-        for (vip, right) in rights {
-            let claim = match former.remove(&vip) {
+        let holdings = self.membership.iter().flat_map(Membership::holdings);
+        let holdings: BTreeMap<IpAddr, Holding> = holdings.map(|it| (it.vip, it)).collect();
+        for (vip, seat) in &self.seats {
+            let claim = match former.remove(vip) {
                 Some(Standing::Held(claim)) => Some(claim),
                 Some(Standing::Silent(_)) | None => None,
             };
-            let standing = match right {
-                Ok(evidence) => Standing::Held(self.hold(now, vip, claim, evidence)),
-                Err(decision) => {
+            let standing = match (holdings.get(vip), seat) {
+                (Some(holding), Ok(interfaces)) => {
+                    let new = || Claim::new(*holding, self.settings.refresh);
+                    let mut claim = claim.unwrap_or_else(new);
+                    claim.follow(now, *holding, interfaces, &mut self.commands);
+                    Standing::Held(claim)
+                }
+                (_, seat) => {
                     if let Some(claim) = claim {
                         claim.release(&mut self.commands);
                     }
-                    Standing::Silent(decision)
+                    let membership = self.membership.as_ref();
+                    Standing::Silent(silence(membership, *vip, seat.as_ref().err().copied()))
                 }
             };
-            self.standings.insert(vip, standing);
+            self.standings.insert(*vip, standing);
         }
         for standing in former.into_values() {
             match standing {
@@ -298,65 +317,17 @@ impl Announcer {
             }
         }
     }
-
-    /// For every VIP the evidence of this node's right to it, or why it has none.
-    fn rights(&self, now: Duration) -> Vec<(IpAddr, Result<Duration, Decision>)> {
-        let holdings: BTreeMap<IpAddr, Holding> = match &self.company {
-            Company::Members(membership) => membership.holdings().map(|it| (it.vip, it)).collect(),
-            Company::Alone | Company::Strangers => BTreeMap::new(),
-        };
-        let right = |vip: &IpAddr, seat: &Result<_, Reason>| match (&self.company, seat) {
-            (Company::Strangers, _) => Err(Decision::Withhold(Reason::NoMembership)),
-            (Company::Alone, Ok(_)) => Ok(now),
-            (Company::Members(_), Ok(_)) if holdings.contains_key(vip) => {
-                Ok(holdings.get(vip).map(|it| it.evidence).unwrap_or_default())
-            }
-            (Company::Members(membership), seat) => {
-                let reason = seat.as_ref().err().copied();
-                Err(elsewhere(membership, *vip, reason))
-            }
-            (Company::Alone, Err(reason)) => Err(Decision::Withhold(*reason)),
-        };
-        let seats = self.seats.iter();
-        seats.map(|(vip, seat)| (*vip, right(vip, seat))).collect()
-    }
-
-    fn hold(
-        &mut self,
-        now: Duration,
-        address: IpAddr,
-        claim: Option<Claim>,
-        evidence: Duration,
-    ) -> Claim {
-        let length = match self.company {
-            Company::Alone | Company::Strangers => self.settings.lease,
-            Company::Members(_) => self.settings.terms.lease,
-        };
-        let mut claim = claim.unwrap_or_else(|| {
-            let lease = Lease::won(evidence, length);
-            Claim::new(address, now, lease, self.settings.refresh)
-        });
-        let interfaces: Vec<&Interface> = match self.seats.get(&address) {
-            Some(Ok(interfaces)) => interfaces.iter().collect(),
-            Some(Err(_)) | None => Vec::new(),
-        };
-        claim.seat(now, &interfaces, &mut self.commands);
-        match self.company {
-            Company::Alone | Company::Strangers => {
-                claim.advance(now, evidence, length, &mut self.commands);
-            }
-            Company::Members(_) => claim.follow(now, evidence, &mut self.commands),
-        }
-        claim
-    }
 }
 
-/// Why a node that is not alone is silent: mostly because another one answers.
-fn elsewhere(membership: &Membership, vip: IpAddr, reason: Option<Reason>) -> Decision {
+/// Why this node is silent: mostly because another one answers.
+fn silence(membership: Option<&Membership>, vip: IpAddr, seat: Option<Reason>) -> Decision {
+    let Some(membership) = membership else {
+        return Decision::Withhold(Reason::NoMembership);
+    };
     match membership.owner(vip) {
         _ if !membership.is_connected() => Decision::Withhold(Reason::NoMajority),
         Some(node) if node != membership.node() => Decision::Yield(node),
-        Some(_) | None => Decision::Withhold(reason.unwrap_or(Reason::Undecided)),
+        Some(_) | None => Decision::Withhold(seat.unwrap_or(Reason::Undecided)),
     }
 }
 

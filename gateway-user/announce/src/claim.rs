@@ -1,4 +1,7 @@
-//! One VIP at this node: the lease, and the interfaces on which it is answered.
+//! One VIP at this node: until when and on which interfaces it is answered.
+//!
+//! The deadline is a value that comes from what voters granted and is never read from a clock where it is written: a
+//! process that was frozen in between then writes a deadline that is already past, which is harmless.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -8,7 +11,7 @@ use gateway_ir::{Interface, Mac};
 
 use crate::arp;
 use crate::command::Command;
-use crate::lease::Lease;
+use crate::membership::Holding;
 use crate::ndp;
 use crate::refresh::Schedule;
 
@@ -17,7 +20,8 @@ use crate::refresh::Schedule;
 pub(crate) struct Claim {
     address: IpAddr,
     since: Duration,
-    lease: Lease,
+    /// The moment after which the kernel must not answer any more.
+    until: Duration,
     refresh: Duration,
     /// By interface index.
     seats: BTreeMap<u32, Seat>,
@@ -32,12 +36,12 @@ struct Seat {
 }
 
 impl Claim {
-    /// Takes the address on the strength of a lease; it is answered nowhere yet.
-    pub(crate) fn new(address: IpAddr, now: Duration, lease: Lease, refresh: Duration) -> Self {
+    /// Takes an address that this node has won; it is answered nowhere yet.
+    pub(crate) fn new(holding: Holding, refresh: Duration) -> Self {
         Self {
-            address,
-            since: now,
-            lease,
+            address: holding.vip,
+            since: holding.since,
+            until: holding.until,
             refresh,
             seats: BTreeMap::new(),
         }
@@ -55,13 +59,29 @@ impl Claim {
         names
     }
 
-    /// Answers on exactly these interfaces. One that is new, came back or changed its MAC is told to the neighbours.
-    pub(crate) fn seat(
+    /// Answers on exactly these interfaces for as long as the address is granted, and does what is due. An interface that
+    /// is new, came back or changed its MAC is told to the neighbours.
+    pub(crate) fn follow(
         &mut self,
         now: Duration,
-        interfaces: &[&Interface],
+        holding: Holding,
+        interfaces: &[Interface],
         out: &mut VecDeque<Command>,
     ) {
+        if holding.since != self.since {
+            self.win_again(now, holding.since);
+        }
+        if holding.until != self.until {
+            self.until = holding.until;
+            for (index, seat) in &self.seats {
+                out.push_back(self.answer(*index, seat.mac));
+            }
+        }
+        self.seat(now, interfaces, out);
+        self.call(now, out);
+    }
+
+    fn seat(&mut self, now: Duration, interfaces: &[Interface], out: &mut VecDeque<Command>) {
         let gone: Vec<u32> = self
             .seats
             .keys()
@@ -90,53 +110,6 @@ impl Claim {
         }
     }
 
-    /// Does what is due: renews the lease, or wins the address again when it ran out, and tells the neighbours.
-    pub(crate) fn advance(
-        &mut self,
-        now: Duration,
-        evidence: Duration,
-        length: Duration,
-        out: &mut VecDeque<Command>,
-    ) {
-        if now >= self.lease.renew_at() {
-            match self.lease.renewed(now, evidence) {
-                Some(lease) => self.lease = lease,
-                None => self.win_again(now, Lease::won(evidence, length)),
-            }
-            for (index, seat) in &self.seats {
-                out.push_back(self.answer(*index, seat.mac));
-            }
-        }
-        self.call(now, out);
-    }
-
-    /// The same on evidence that comes by itself: the answer goes on as far as that reaches.
-    pub(crate) fn follow(
-        &mut self,
-        now: Duration,
-        evidence: Duration,
-        out: &mut VecDeque<Command>,
-    ) {
-        match self.lease.renewed(now, evidence) {
-            Some(lease) if lease != self.lease => {
-                self.lease = lease;
-                for (index, seat) in &self.seats {
-                    out.push_back(self.answer(*index, seat.mac));
-                }
-            }
-            Some(_) | None => {}
-        }
-        self.call(now, out);
-    }
-
-    /// When [`Self::advance`] has something to do again.
-    pub(crate) fn next_wakeup(&self) -> Duration {
-        self.seats
-            .values()
-            .map(|seat| seat.schedule.next())
-            .fold(self.lease.renew_at(), Duration::min)
-    }
-
     /// When the neighbours are told again.
     pub(crate) fn next_call(&self) -> Option<Duration> {
         self.seats.values().map(|seat| seat.schedule.next()).min()
@@ -156,9 +129,8 @@ impl Claim {
     }
 
     /// The neighbours may have heard somebody else meanwhile, so they are told from the start.
-    fn win_again(&mut self, now: Duration, lease: Lease) {
-        self.lease = lease;
-        self.since = now;
+    fn win_again(&mut self, now: Duration, since: Duration) {
+        self.since = since;
         for seat in self.seats.values_mut() {
             seat.schedule = Schedule::start(now, self.refresh);
         }
@@ -169,7 +141,7 @@ impl Claim {
             address: self.address,
             interface,
             mac,
-            until: self.lease.until(),
+            until: self.until,
         }
     }
 

@@ -10,7 +10,6 @@ mod announcer;
 pub mod arp;
 mod claim;
 mod command;
-mod lease;
 pub mod membership;
 pub mod ndp;
 mod ownership;

@@ -19,16 +19,16 @@ mod picture;
 mod rank;
 mod sets;
 mod strategy;
+pub mod terms;
 
 use self::candidate::{Candidate, State};
 use self::grants::{Change, Giving, Grants, Wish};
 use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
-use self::peers::{Peer, Sent, Worth};
+use self::peers::{Beat, Peer, Sent, Worth};
 use self::picture::Picture;
 use self::rank::Plan;
 use self::sets::Sets;
-
-pub use self::grants::Terms;
+use self::terms::Terms;
 
 #[cfg(test)]
 mod tests;
@@ -40,8 +40,6 @@ pub struct Identity {
     pub node: NodeId,
     /// This life of the process; greater than that of any former one.
     pub incarnation: u64,
-    /// Lengths that all nodes agree on.
-    pub terms: Terms,
 }
 
 /// What exists right now, as far as ownership is concerned.
@@ -57,6 +55,8 @@ pub struct Scene {
     pub serving: Serving,
     /// The configuration that this node runs.
     pub generation: u64,
+    /// The lengths that this node lives by.
+    pub terms: Terms,
 }
 
 /// Whether this node could answer for an address.
@@ -75,8 +75,8 @@ pub struct Holding {
     pub vip: IpAddr,
     /// When this node won it.
     pub since: Duration,
-    /// The send time of what a majority has granted: the answer ends one lease later.
-    pub evidence: Duration,
+    /// When the answer ends: one lease after the sending of what a majority has granted.
+    pub until: Duration,
 }
 
 /// What is known of another node.
@@ -98,6 +98,7 @@ pub struct Membership {
     identity: Identity,
     scene: Scene,
     sets: Sets,
+    started: Duration,
     /// Before this moment nothing is given: a former life of this process may have granted it.
     mute_until: Duration,
     grants: Grants,
@@ -117,13 +118,14 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// Starts a life. It grants nothing for the length of a grant.
-    pub fn new(now: Duration, identity: Identity) -> Self {
-        Self {
+    /// Starts a life. It grants nothing for the length of a grant, its own or the longest that it hears of until then.
+    pub fn new(now: Duration, identity: Identity, scene: Scene) -> Self {
+        let mut membership = Self {
             identity,
             scene: Scene::default(),
             sets: Sets::default(),
-            mute_until: now + identity.terms.grant(),
+            started: now,
+            mute_until: now + scene.terms.grant(),
             grants: Grants::default(),
             peers: BTreeMap::new(),
             sent: Sent::default(),
@@ -136,7 +138,9 @@ impl Membership {
             next_move: now,
             due: None,
             out: VecDeque::new(),
-        }
+        };
+        membership.update(now, scene);
+        membership
     }
 
     /// Takes note of what exists. What is due at `now` is done as well.
@@ -173,7 +177,7 @@ impl Membership {
             .echo
             .filter(|echo| echo.incarnation == self.identity.incarnation);
         let echoed = echo.and_then(|echo| self.sent.at(echo.sequence));
-        let patience = self.identity.terms.grant();
+        let patience = self.scene.terms.grant();
         let peer = self
             .peers
             .entry(heartbeat.from)
@@ -181,15 +185,20 @@ impl Membership {
         if peer.hear(now, heartbeat, echoed, patience) != Worth::Fresh {
             return;
         }
+        if now < self.mute_until {
+            // Its terms may be those that a former life of this process granted on.
+            let heard = self.started + heartbeat.terms.grant();
+            self.mute_until = self.mute_until.max(heard);
+        }
         let accepted = echo.map_or(0, |echo| echo.accepted);
-        if let Some(sent) = self.sent.at(accepted) {
-            self.count(heartbeat, accepted, sent);
+        if let Some(beat) = self.sent.at(accepted) {
+            self.count(heartbeat, accepted, beat);
         }
         if heartbeat.voters == self.sets.id() && self.is_voter() {
             if let Some(peer) = self.peers.get_mut(&heartbeat.from) {
                 peer.accept();
             }
-            self.weigh(now, heartbeat.from, &heartbeat.asked);
+            self.weigh(now, heartbeat.from, heartbeat.terms, &heartbeat.asked);
         }
         self.advance(now);
     }
@@ -197,17 +206,17 @@ impl Membership {
     /// Does what is due at `now`.
     pub fn advance(&mut self, now: Duration) {
         self.expire(now);
-        let heard: BTreeMap<NodeId, SetId> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.is_fresh(now, self.identity.terms.grant()))
+        let own = self.scene.terms.grant();
+        let fresh = self.peers.iter().filter(|(_, it)| it.is_fresh(now, own));
+        let heard: BTreeMap<NodeId, SetId> = fresh
+            .clone()
             .map(|(node, peer)| (*node, peer.voters))
             .chain([(self.identity.node, self.sets.id())])
             .collect();
-        self.sets
-            .follow(now, self.identity.terms.grant(), &heard, &self.scene.nodes);
+        let longest = fresh.fold(own, |longest, (_, it)| longest.max(it.terms.grant()));
+        self.sets.follow(now, longest, &heard, &self.scene.nodes);
         self.decide(now);
-        if self.next_beat().is_none_or(|next| next <= now) {
+        if self.next_beat().is_none_or(|next| next <= now) || self.asks_itself() {
             self.beat(now);
             // This node's own vote may be the one that was missing.
             self.decide(now);
@@ -232,7 +241,7 @@ impl Membership {
             Some(Holding {
                 vip: *vip,
                 since: candidate.held_since()?,
-                evidence: self.evidence(candidate)?,
+                until: self.until(candidate)?,
             })
         })
     }
@@ -254,29 +263,41 @@ impl Membership {
 
     /// The other nodes, as far as they were heard.
     pub fn members(&self) -> impl Iterator<Item = Member> {
-        self.peers.iter().map(|(node, peer)| Member {
-            node: *node,
-            heard: peer.fresh_at,
-            round_trip: peer.round_trip,
-            generation: peer.generation,
-        })
+        self.peers.iter().map(|(node, peer)| member(*node, peer))
     }
 
-    fn is_voter(&self) -> bool {
+    /// Those that are heard now.
+    pub fn heard(&self, now: Duration) -> impl Iterator<Item = Member> {
+        let patience = self.scene.terms.grant();
+        let peers = self.peers.iter();
+        peers
+            .filter(move |(_, peer)| peer.is_fresh(now, patience))
+            .map(|(node, peer)| member(*node, peer))
+    }
+
+    /// Notes which configuration this node runs. It is no reason to hurry: it goes out with the next beat.
+    pub fn run(&mut self, generation: u64) {
+        self.scene.generation = generation;
+    }
+
+    /// Whether this node is a voter: those hear everybody.
+    pub fn is_voter(&self) -> bool {
         self.sets.voters().contains(&self.identity.node)
     }
 
-    fn evidence(&self, candidate: &Candidate) -> Option<Duration> {
-        candidate.evidence(self.sets.voters(), self.sets.majority())
+    fn is_alone(&self) -> bool {
+        self.scene.nodes.len() == 1
+    }
+
+    fn until(&self, candidate: &Candidate) -> Option<Duration> {
+        candidate.until(self.sets.voters(), self.sets.majority())
     }
 
     /// Ends what has run out: an address that was lost is won again or not at all.
     fn expire(&mut self, now: Duration) {
         let (voters, majority) = (self.sets.voters(), self.sets.majority());
         for candidate in self.candidates.values_mut() {
-            let until = candidate
-                .evidence(voters, majority)
-                .map(|evidence| evidence + self.identity.terms.lease);
+            let until = candidate.until(voters, majority);
             if candidate.held_since().is_some() && until.is_none_or(|until| until <= now) {
                 candidate.drop_claim(now, Duration::ZERO);
                 self.eager = true;
@@ -287,21 +308,23 @@ impl Membership {
         }
     }
 
-    /// Counts a voter's grants as evidence.
-    fn count(&mut self, heartbeat: &Heartbeat, accepted: u64, sent: Duration) {
+    /// Counts a voter's grants.
+    fn count(&mut self, heartbeat: &Heartbeat, accepted: u64, beat: Beat) {
         for granted in &heartbeat.granted {
             if granted.holder != self.identity.node {
                 continue;
             }
             if let Some(candidate) = self.candidates.get_mut(&granted.vip) {
-                candidate.granted(heartbeat.from, accepted, sent);
+                candidate.grant(heartbeat.from, accepted, beat.sent + beat.lease);
             }
         }
     }
 
     /// Weighs a node's wishes as a voter.
-    fn weigh(&mut self, now: Duration, from: NodeId, asked: &[Asked]) {
-        let giving = if now >= self.mute_until && self.sets.is_settled() {
+    fn weigh(&mut self, now: Duration, from: NodeId, terms: Terms, asked: &[Asked]) {
+        let is_sure = now >= self.mute_until && self.sets.is_settled();
+        // Who is alone has granted nothing to others.
+        let giving = if is_sure || self.is_alone() {
             Giving::Anew
         } else {
             Giving::RenewalsOnly
@@ -313,18 +336,19 @@ impl Membership {
             .collect();
         let wish = Wish {
             from,
+            terms,
             asked,
             giving,
             able: &able,
         };
-        if self.grants.weigh(now, &self.identity.terms, wish) == Change::Told {
+        if self.grants.weigh(now, wish) == Change::Told {
             self.eager = true;
         }
     }
 
     /// The nodes that this one hears, itself among them, sorted.
     fn alive(&self, now: Duration) -> Vec<(NodeId, Serving)> {
-        let patience = self.identity.terms.grant();
+        let patience = self.scene.terms.grant();
         let peers = self.peers.iter();
         let mut alive: Vec<_> = peers
             .filter(|(_, peer)| peer.is_fresh(now, patience))
@@ -337,16 +361,24 @@ impl Membership {
 
     fn next_beat(&self) -> Option<Duration> {
         let last = self.last_beat?;
-        let beat = self.identity.terms.beat;
+        let beat = self.scene.terms.beat;
         // News go out at once, but not each by itself when there are many.
-        Some(last + if self.eager { beat / 50 } else { beat })
+        let is_eager = self.eager && !self.is_alone();
+        Some(last + if is_eager { beat / 50 } else { beat })
+    }
+
+    /// Tells whether this node waits for nothing but its own vote.
+    fn asks_itself(&self) -> bool {
+        let mut candidates = self.candidates.values();
+        self.is_alone() && candidates.any(|it| matches!(it.state, State::Asking { .. }))
     }
 
     fn beat(&mut self, now: Duration) {
         self.eager = false;
         self.last_beat = Some(now);
         self.sequence += 1;
-        self.sent.note(self.sequence, now);
+        let terms = self.scene.terms;
+        self.sent.note(self.sequence, now, terms.lease);
         let asked: Vec<Asked> = self
             .candidates
             .iter()
@@ -359,11 +391,11 @@ impl Membership {
         let mut told = self.sets.voters().clone();
         let (mut granted, mut alive) = (Vec::new(), Vec::new());
         if self.is_voter() {
-            self.weigh(now, me, &asked);
+            self.weigh(now, me, terms, &asked);
             self.eager = false;
             for (vip, candidate) in &mut self.candidates {
                 if self.grants.is_granted(*vip, me) {
-                    candidate.granted(me, self.sequence, now);
+                    candidate.grant(me, self.sequence, now + terms.lease);
                 }
             }
             granted = self.grants.list();
@@ -377,6 +409,7 @@ impl Membership {
                 to,
                 incarnation: self.identity.incarnation,
                 sequence: self.sequence,
+                terms,
                 voters: self.sets.id(),
                 generation: self.scene.generation,
                 serving: self.scene.serving,
@@ -386,5 +419,14 @@ impl Membership {
                 alive: alive.clone(),
             });
         }
+    }
+}
+
+fn member(node: NodeId, peer: &Peer) -> Member {
+    Member {
+        node,
+        heard: peer.fresh_at,
+        round_trip: peer.round_trip,
+        generation: peer.generation,
     }
 }

@@ -2,20 +2,28 @@
 //!
 //! ```text
 //! magic "sanm" · version · serving · from · to · incarnation · sequence · voters · generation     each 8 bytes
+//! beat · lease, in microseconds, each 4 bytes
 //! echo: incarnation · sequence · accepted (all zero: none) · three counts of 2 bytes
 //! asked: address · stance (· successor)     granted: address · armed · holder     alive: node · serving
+//! records: kind · length of 2 bytes · so many bytes
 //! HMAC-SHA-256 of everything before
 //! ```
 //! Integers are big-endian; an address is the number 4 or 6 and its bytes.
+//!
+//! A release adds what it has to say as a new kind of record. The release before skips kinds that it does not know, and
+//! the release after does without those that are missing: nodes of two releases understand each other. The version
+//! changes only when that is not enough; a datagram of another version is refused and counted.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 
 use crate::membership::heartbeat::{
     Asked, Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance,
 };
+use crate::membership::terms::Terms;
 
 /// The UDP port of heartbeats, on every node.
 pub const PORT: u16 = 9191;
@@ -23,8 +31,10 @@ pub const PORT: u16 = 9191;
 pub const BYTES_MAX: usize = 65_507;
 
 const MAGIC: [u8; 4] = *b"sanm";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const TAG_BYTES: usize = 32;
+/// No node answers for longer: it would be a slip of the pen, and voters would have to keep their word for as long.
+const LEASE_MAX: Duration = Duration::from_secs(60);
 /// Below this a key could be guessed.
 const KEY_BYTES_MIN: usize = 16;
 
@@ -104,7 +114,12 @@ pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
         heartbeat.voters.0,
         heartbeat.generation,
     ];
-    out.extend(words.into_iter().chain(echo).flat_map(u64::to_be_bytes));
+    out.extend(words.into_iter().flat_map(u64::to_be_bytes));
+    for length in [heartbeat.terms.beat, heartbeat.terms.lease] {
+        let micros = u32::try_from(length.as_micros()).unwrap_or(u32::MAX);
+        out.extend(micros.to_be_bytes());
+    }
+    out.extend(echo.into_iter().flat_map(u64::to_be_bytes));
     let asked = heartbeat.asked.iter().take(ENTRIES_MAX);
     let granted = heartbeat.granted.iter().take(ENTRIES_MAX);
     let alive = heartbeat.alive.iter().take(ENTRIES_MAX);
@@ -162,6 +177,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
     let (from, to) = (NodeId(reader.word()?), NodeId(reader.word()?));
     let (incarnation, sequence) = (reader.word()?, reader.word()?);
     let (voters, generation) = (SetId(reader.word()?), reader.word()?);
+    let terms = reader.terms()?;
     let echo = Echo {
         incarnation: reader.word()?,
         sequence: reader.word()?,
@@ -174,6 +190,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
         to,
         incarnation,
         sequence,
+        terms,
         voters,
         generation,
         serving,
@@ -188,11 +205,10 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
             .map(|_| Ok((NodeId(reader.word()?), reader.serving()?)))
             .collect::<Result<_, _>>()?,
     };
-    if reader.0.is_empty() {
-        Ok(heartbeat)
-    } else {
-        Err(Refused::Malformed)
+    while !reader.0.is_empty() {
+        reader.skip_record()?;
     }
+    Ok(heartbeat)
 }
 
 fn serving_code(serving: Serving) -> u8 {
@@ -237,6 +253,28 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Result<u64, Refused> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    fn terms(&mut self) -> Result<Terms, Refused> {
+        let mut length = || {
+            let micros = self.array().map(u32::from_be_bytes)?;
+            Ok(Duration::from_micros(micros.into()))
+        };
+        let terms = Terms {
+            beat: length()?,
+            lease: length()?,
+        };
+        if terms.beat.is_zero() || terms.lease < terms.beat || terms.lease > LEASE_MAX {
+            return Err(Refused::Malformed);
+        }
+        Ok(terms)
+    }
+
+    fn skip_record(&mut self) -> Result<(), Refused> {
+        let (_kind, length) = (self.byte()?, self.short()?);
+        let rest = self.0.get(usize::from(length)..);
+        self.0 = rest.ok_or(Refused::Malformed)?;
+        Ok(())
     }
 
     fn serving(&mut self) -> Result<Serving, Refused> {

@@ -3,6 +3,7 @@
 //! Requests and leases of addresses never wait for it, and it may be without an API server for as long as it takes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use crate::status::seen::SeenAll;
-use crate::status::writer::{Wanted, Writer};
-use crate::{Content, features, leader, source};
+use crate::infrastructure;
+use crate::leader::Candidacy;
+use crate::source::kube::Shown;
+use crate::status;
+use crate::{Content, Published, features, leader, source};
 
 /// Where the kubelet puts what a pod needs to speak to the API server.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -41,6 +44,17 @@ pub struct Settings {
     pub controller: String,
     /// Where the Lease is.
     pub leader: leader::Settings,
+}
+
+/// What the leader writes is made of.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// The statuses that objects are to have.
+    pub statuses: watch::Receiver<status::writer::Wanted>,
+    /// The newest publication.
+    pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// Whether this process may be the leader.
+    pub candidacy: watch::Receiver<Candidacy>,
 }
 
 /// Why there is no connection.
@@ -83,7 +97,7 @@ impl Cluster {
     /// When the settings make no client; an API server that does not answer is waited for.
     pub fn start(
         settings: Settings,
-        wanted: watch::Receiver<Wanted>,
+        outlook: Outlook,
         publish: impl Fn(Content) + Send + 'static,
     ) -> Result<Self, ConnectError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,7 +116,7 @@ impl Cluster {
                         Err(error) => return drop(sender.send(Err(error))),
                     };
                     drop(sender.send(Ok(())));
-                    run(client, settings, wanted, publish, stopped).await;
+                    run(client, settings, outlook, publish, stopped).await;
                 });
             })
             .map_err(ConnectError::Thread)?;
@@ -129,25 +143,29 @@ impl Drop for Cluster {
 async fn run(
     client: Client,
     settings: Settings,
-    wanted: watch::Receiver<Wanted>,
+    outlook: Outlook,
     publish: impl Fn(Content) + Send + 'static,
     stopped: oneshot::Receiver<()>,
 ) {
-    let seen = SeenAll::default();
+    let shown = Shown::default();
     let (sender, leadership) = watch::channel(None);
     let reading = source::kube::Settings {
         controller: settings.controller.clone(),
     };
-    let writer = Writer::new(
+    let (statuses, services) = (shown.statuses.clone(), shown.services.clone());
+    let status_writer = status::writer::Writer::new(
         client.clone(),
         settings.controller,
         features::SUPPORTED,
-        seen.clone(),
+        statuses.clone(),
     );
+    let services = infrastructure::writer::Writer::new(client.clone(), statuses, services);
+    let infrastructure = infrastructure(outlook.published);
     tokio::select! {
-        () = source::kube::follow(client.clone(), reading, seen, publish) => {}
-        () = leader::compete(client.clone(), settings.leader.clone(), sender) => {}
-        () = writer.run(wanted, leadership) => {}
+        () = source::kube::follow(client.clone(), reading, shown, publish) => {}
+        () = leader::compete(client.clone(), settings.leader.clone(), outlook.candidacy, sender) => {}
+        () = status_writer.run(outlook.statuses, leadership.clone()) => {}
+        () = services.run(infrastructure, leadership) => {}
         // Who holds the other end may also just be gone.
         _ = stopped => {}
     }
@@ -156,6 +174,28 @@ async fn run(
         Ok(Err(error)) => debug!(%error, "the Lease is not given back"),
         Err(_elapsed) => debug!("the Lease is not given back in time"),
     }
+}
+
+/// The part of the publications that Services are made of.
+fn infrastructure(
+    mut published: watch::Receiver<Option<Arc<Published>>>,
+) -> watch::Receiver<infrastructure::writer::Wanted> {
+    let (sender, wanted) = watch::channel(None);
+    tokio::spawn(async move {
+        published.mark_changed();
+        while published.changed().await.is_ok() && !sender.is_closed() {
+            let newest = published.borrow_and_update().clone();
+            sender.send_if_modified(|last| {
+                let newest = newest.as_deref().map(|it| &it.infrastructure);
+                let is_new = last.as_deref() != newest;
+                if is_new {
+                    *last = newest.cloned().map(Arc::new);
+                }
+                is_new
+            });
+        }
+    });
+    wanted
 }
 
 async fn connect(connection: &Connection) -> Result<Client, ConnectError> {

@@ -4,7 +4,10 @@
 /// The names, sorted. A name is here only if its behaviour is served; an optional field that is refused is not.
 pub const SUPPORTED: &[&str] = &[
     "Gateway",
+    "GatewayAddressEmpty",
+    "GatewayInfrastructure",
     "GatewayPort8080",
+    "GatewayStaticAddresses",
     "HTTPRoute",
     "ReferenceGrant",
     "TCPRoute",

@@ -33,6 +33,15 @@ pub struct Settings {
     pub identity: String,
 }
 
+/// Whether a process competes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidacy {
+    /// It does.
+    Stands,
+    /// It does not, and gives back what it holds: others know more.
+    Aside,
+}
+
 /// Until when this process may write; none: it may not.
 pub type Leadership = Option<Instant>;
 
@@ -42,19 +51,33 @@ pub fn holds(leadership: Leadership) -> bool {
 }
 
 /// Competes until the task is aborted or nobody listens.
-pub async fn compete(client: Client, settings: Settings, leadership: watch::Sender<Leadership>) {
+pub async fn compete(
+    client: Client,
+    settings: Settings,
+    mut candidacy: watch::Receiver<Candidacy>,
+    leadership: watch::Sender<Leadership>,
+) {
     let leases: Api<Lease> = Api::namespaced(client, &settings.namespace);
     let mut election = Election::new(settings.identity.clone());
     let start = Instant::now();
     let mut failing = false;
     while !leadership.is_closed() {
         let sent = start.elapsed();
-        match timeout(
-            REQUEST_TIMEOUT,
-            round(&leases, &settings, &mut election, sent),
-        )
-        .await
-        {
+        let stands = *candidacy.borrow_and_update();
+        let turn = async {
+            match stands {
+                Candidacy::Stands => round(&leases, &settings, &mut election, sent).await,
+                Candidacy::Aside if election.held_until().is_some() => {
+                    election.lost();
+                    // Nobody here writes any more before the Lease is free.
+                    leadership.send_replace(None);
+                    give_back(&leases, &settings).await
+                }
+                Candidacy::Aside => Ok(()),
+            }
+        };
+        let done = timeout(REQUEST_TIMEOUT, turn).await;
+        match done {
             Ok(Ok(())) => failing = false,
             Ok(Err(error)) if !failing => {
                 failing = true;
@@ -71,13 +94,21 @@ pub async fn compete(client: Client, settings: Settings, leadership: watch::Send
             }
             std::mem::replace(last, until) != until
         });
-        sleep(PERIOD).await;
+        // Who tells whether to stand may have nothing more to say.
+        tokio::select! {
+            () = sleep(PERIOD) => {}
+            Ok(()) = candidacy.changed() => {}
+        }
     }
 }
 
 /// Gives the Lease back, so that the next holder need not wait for its end.
 pub async fn release(client: Client, settings: &Settings) -> kube::Result<()> {
     let leases: Api<Lease> = Api::namespaced(client, &settings.namespace);
+    give_back(&leases, settings).await
+}
+
+async fn give_back(leases: &Api<Lease>, settings: &Settings) -> kube::Result<()> {
     let mut lease = leases.get(&settings.name).await?;
     let spec = lease.spec.get_or_insert_default();
     if spec.holder_identity.as_deref() != Some(&settings.identity) {

@@ -9,10 +9,14 @@
 
 pub mod cluster;
 pub mod features;
+pub mod infrastructure;
 pub mod leader;
+mod pace;
 pub mod peer;
 pub mod problem;
 pub mod publish;
+pub mod seen;
+pub mod seen_status;
 pub mod source;
 pub mod status;
 

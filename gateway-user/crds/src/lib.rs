@@ -5,17 +5,22 @@
 #![forbid(unsafe_code)]
 
 mod enum_defaults;
+pub mod gateway_proxy;
 #[rustfmt::skip]
 pub mod grpcroutes;
 #[rustfmt::skip]
 pub mod httproutes;
 pub mod sanmon_config;
+pub mod sanmon_gateway_config;
 #[rustfmt::skip]
 pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
+pub use gateway_proxy::{Forwarded, GatewayProxy};
 pub use sanmon_config::{
-    AddressPool, Datapath, Forwarded, Mode, Proxy, SanmonConfig, SanmonConfigSpec,
-    SanmonConfigStatus,
+    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+};
+pub use sanmon_gateway_config::{
+    SanmonGatewayConfig, SanmonGatewayConfigSpec, SanmonGatewayConfigStatus,
 };

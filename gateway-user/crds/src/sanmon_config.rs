@@ -5,6 +5,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::gateway_proxy::GatewayProxy;
+
 /// Settings of Sanmon for the whole cluster, named by `GatewayClass.spec.parametersRef`; the one called `default` is used by classes that name none.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -80,26 +82,10 @@ pub enum Mode {
     Tc,
 }
 
-/// Deadlines and limits of the HTTP proxy. Durations are Gateway API durations (`500ms`, `10s`, `1m30s`).
+/// Deadlines and limits of the HTTP proxy: those of all Gateways together, and the defaults of each.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proxy {
-    /// From accept to the end of the TLS handshake; default: 10s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
-    pub tls_handshake_timeout: Option<String>,
-    /// From the first byte of a request head, or accept, to its end; default: 10s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
-    pub header_timeout: Option<String>,
-    /// How long a client connection may be idle between requests; default: 75s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
-    pub idle_timeout: Option<String>,
-    /// How long a connection attempt to an endpoint may take; default: 5s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
-    pub connect_timeout: Option<String>,
     /// How long an idle connection to an endpoint is kept; default: 60s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
@@ -108,44 +94,13 @@ pub struct Proxy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub drain_timeout: Option<String>,
-    /// The largest request head in bytes; default: 32768.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1024, max = 1_048_576))]
-    pub header_bytes_max: Option<u32>,
-    /// The longest request target in bytes; default: 8192.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 64, max = 1_048_576))]
-    pub path_bytes_max: Option<u32>,
-    /// Concurrent streams of an HTTP/2 connection; default: 100.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65_535))]
-    pub streams_max: Option<u32>,
     /// Client connections per worker; default: 50000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_max: Option<u32>,
-    /// How much of a request body is kept to send it again, in bytes; a longer one is sent once; default: 65536.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 16_777_216))]
-    pub replay_bytes_max: Option<u32>,
-    /// The proxies in front, as CIDRs or addresses, whose X-Forwarded-* and Forwarded headers are believed; default: none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub trusted_proxies: Vec<String>,
-    /// Which headers tell the endpoint about the client; default: xForwarded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub forwarded: Option<Forwarded>,
-}
-
-/// Which headers tell the endpoint about the client.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Forwarded {
-    /// X-Forwarded-For, -Proto, -Host, -Port and X-Real-IP.
-    #[default]
-    XForwarded,
-    /// These and `Forwarded` (RFC 7239).
-    XForwardedAndForwarded,
+    /// What a Gateway may have of its own.
+    #[serde(flatten)]
+    pub gateway: GatewayProxy,
 }
 
 /// What became of the settings.

@@ -1,13 +1,13 @@
 //! The ports that gate 3 serves and the listeners on them.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::{
-    Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, RuleId, WeightedBackend,
+    Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, ProxySettings, RuleId,
+    SharedMap, WeightedBackend,
 };
 
 /// What is spoken on a port.
@@ -31,6 +31,8 @@ pub struct HttpPort {
     /// The listeners, most specific hostname first: the first that covers a request's host owns it, and a request
     /// that its routes do not match is not handed on to another (Gateway API: listener isolation).
     pub listeners: Vec<Listener>,
+    /// How it is served: what the Gateway wishes, or the default of its class.
+    pub settings: Arc<ProxySettings>,
 }
 
 /// A listener with its compiled routing.
@@ -62,10 +64,10 @@ pub enum Routing {
     ///
     /// Keyed by the routes' own hostnames: exact names are looked up first, then wildcards from the longest, then `Any`.
     /// A request that its most specific program does not match falls through to the next less specific one.
-    Http(BTreeMap<HostPattern, Arc<HostProgram>>),
+    Http(SharedMap<HostPattern, Arc<HostProgram>>),
     /// Connections, by TLSRoutes (protocol TLS): ended here if the listener has `tls`, else passed through as they are.
     /// The most specific name that covers the SNI wins; a connection that none covers is closed after it was accepted.
-    Stream(BTreeMap<HostPattern, Arc<StreamProgram>>),
+    Stream(SharedMap<HostPattern, Arc<StreamProgram>>),
 }
 
 /// Where the connections for one name go.

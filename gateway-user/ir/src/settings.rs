@@ -29,7 +29,7 @@ pub struct DatapathSettings {
     pub interfaces: Vec<String>,
 }
 
-/// Limits and deadlines of gate 3.
+/// Limits and deadlines of a port of gate 3: a Gateway may have its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ProxySettings {
     /// From accept to the end of the TLS handshake.
@@ -40,24 +40,41 @@ pub struct ProxySettings {
     pub idle_timeout: Duration,
     /// How long a connection attempt to an endpoint may take.
     pub connect_timeout: Duration,
-    /// How long an idle connection to an endpoint is kept.
-    pub upstream_idle_timeout: Duration,
-    /// How long requests in flight may take to end when the process drains.
-    pub drain_timeout: Duration,
+    /// How long an authorization server may take to answer.
+    pub authorization_timeout: Duration,
     /// The largest request head, in bytes: above it 431, or 414 when the target alone is above it.
     pub header_bytes_max: u32,
     /// The longest request target, in bytes.
     pub path_bytes_max: u32,
     /// Concurrent streams of an HTTP/2 connection.
     pub streams_max: u32,
-    /// Client connections per worker.
-    pub connections_max: u32,
     /// How much of a request body is kept to send it again, in bytes; a longer one is sent once.
     pub replay_bytes_max: u32,
     /// The proxies whose X-Forwarded-* and Forwarded headers are believed and continued; empty: nobody's.
     pub trusted_proxies: Vec<IpNet>,
     /// Which headers tell the endpoint about the client.
     pub forwarded: ForwardedHeaders,
+}
+
+/// Limits and deadlines of what all ports of gate 3 share.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerSettings {
+    /// How long an idle connection to an endpoint is kept.
+    pub upstream_idle_timeout: Duration,
+    /// How long requests in flight may take to end when the process drains.
+    pub drain_timeout: Duration,
+    /// Client connections per worker.
+    pub connections_max: u32,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            upstream_idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            connections_max: 50_000,
+        }
+    }
 }
 
 /// Which headers tell the endpoint about the client.
@@ -79,12 +96,10 @@ impl Default for ProxySettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             connect_timeout: Duration::from_secs(5),
-            upstream_idle_timeout: Duration::from_secs(60),
-            drain_timeout: Duration::from_secs(30),
+            authorization_timeout: Duration::from_secs(5),
             header_bytes_max: 32 * 1024,
             path_bytes_max: 8 * 1024,
             streams_max: 100,
-            connections_max: 50_000,
             replay_bytes_max: 64 * 1024,
             trusted_proxies: Vec::new(),
             forwarded: ForwardedHeaders::default(),

@@ -6,7 +6,7 @@ use std::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DatapathSettings, HttpPort, Pool, ProxySettings, Service, Vip};
+use crate::{DatapathSettings, HttpPort, Pool, Service, Vip, WorkerSettings};
 
 /// The identity of a snapshot: a hash of its content, so that two nodes that run the same configuration say the same.
 ///
@@ -50,8 +50,8 @@ pub struct Snapshot {
     pub http: Vec<HttpPort>,
     /// How gate 2 runs.
     pub datapath: DatapathSettings,
-    /// How gate 3 runs.
-    pub proxy: ProxySettings,
+    /// How gate 3 runs as a whole.
+    pub proxy: WorkerSettings,
 }
 
 impl Snapshot {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use gateway_ir::{PortProtocol, ProxySettings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -15,7 +16,7 @@ use tokio::time::sleep;
 use crate::executor::spawn_guarded;
 use crate::serve::{Accepted, serve};
 use crate::tracker::Tracker;
-use crate::worker::{Slot, Worker};
+use crate::worker::{OpenConnection, Slot, Worker};
 
 /// Pause after an error that would come again at once (no descriptors, no memory).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -85,9 +86,20 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         worker.cells.connections_closed.increment();
         return;
     };
+    let Some((protocol, settings)) = terms(worker, local) else {
+        worker.cells.connections_closed.increment();
+        return;
+    };
     let tracker = Arc::new(Tracker::new(Arc::clone(&worker.clock)));
-    let slot = Slot::take(worker, local, &tracker);
+    let open = OpenConnection {
+        local,
+        settings: Arc::clone(&settings),
+        tracker: Arc::clone(&tracker),
+    };
+    let slot = Slot::take(worker, open);
     let accepted = Accepted {
+        protocol,
+        settings,
         stream,
         peer,
         local,
@@ -96,4 +108,11 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
     };
     let serving = serve(Rc::clone(worker), accepted);
     spawn_guarded(Arc::clone(&worker.cells), serving);
+}
+
+/// What a new connection is served with, also when the configuration changes later; none: its port has just gone.
+fn terms(worker: &Worker, local: SocketAddr) -> Option<(PortProtocol, Arc<ProxySettings>)> {
+    let state = worker.state();
+    let port = state.program.port(local)?;
+    Some((port.protocol, Arc::clone(&port.settings)))
 }

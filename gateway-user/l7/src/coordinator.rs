@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
+use crate::explain::Explainer;
 use crate::metrics::Metrics;
 use crate::program::{Compiler, Program};
 use crate::sockets::{self, Listen, Port};
@@ -30,6 +31,7 @@ pub(crate) struct Coordinator {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     pub(crate) reports: watch::Sender<GateReport>,
+    pub(crate) explainers: watch::Sender<Option<Explainer>>,
     pub(crate) compiler: Compiler,
 }
 
@@ -107,6 +109,8 @@ impl Coordinator {
             return Sockets::Complete;
         }
         self.metrics.retain(&in_force.program.listeners);
+        let explainer = Explainer::new(snapshot, Arc::clone(&in_force.program));
+        self.explainers.send_replace(Some(explainer));
         let sockets = if plan.failures.is_empty() {
             Sockets::Complete
         } else {

@@ -1,19 +1,24 @@
-//! Says what the proxy would do with a request, and why: reads the same compiled program that serves.
+//! Says what the proxy would do with a request, and why: reads the same compiled program that serves, by the same steps.
 
-use std::fmt;
+mod answer;
+mod walk;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use gateway_ir::{
-    HostPattern, HttpPort, ListenerId, PortProtocol, Routing, Rule, RuleId, Snapshot,
-};
+use gateway_ir::{HttpPort, PortProtocol, Scheme, Snapshot};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use serde::Serialize;
 
-use crate::program::{Compiler, Program, Query, View, WhyNot, why_not};
-use crate::refusal::Refusal;
-use crate::request::Target;
+pub use answer::{
+    Answer, Candidate, Choice, Ending, Explanation, Fate, Handshake, Limits, Lost, Outcome,
+    PortExplanation, Refused, Share,
+};
+
+use crate::exchange::Client;
+use crate::forwarded::Forwarded;
+use crate::program::{Compiler, Program};
+use walk::{Matches, Walk};
 
 /// A request to explain.
 #[derive(Clone, Debug)]
@@ -22,89 +27,70 @@ pub struct Question {
     pub method: Method,
     /// Scheme, host, port and path; the port is the scheme's if it is not written.
     pub url: Uri,
-    /// Other headers than `Host`.
+    /// The headers; without `Host` it is that of the URL.
     pub headers: HeaderMap,
+    /// The server name of TLS; none: the host of the URL.
+    pub server_name: Option<String>,
 }
 
-/// What happens to a request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// One for each port that the URL may mean: Gateways with addresses of their own may share a port number.
-    pub ports: Vec<PortExplanation>,
+/// Explains what is done with requests by one program.
+#[derive(Clone, Debug)]
+pub struct Explainer {
+    snapshot: Arc<Snapshot>,
+    program: Arc<Program>,
+    matches: Arc<Matches>,
 }
 
-/// What happens to a request on one port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PortExplanation {
-    /// The addresses of the port; empty: all of the node.
-    pub addresses: Vec<IpAddr>,
-    /// The listener that owns the host.
-    pub listener: Option<ListenerId>,
-    /// The matches of the hosts that cover the request's, in the order in which they are asked.
-    pub candidates: Vec<Candidate>,
-    /// The rule that wins.
-    pub choice: Option<Choice>,
-    /// The status and the reason of a refusal that comes before any backend.
-    pub refused: Option<(u16, String)>,
-}
+impl Explainer {
+    /// Compiles a snapshot that no proxy serves.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn compile(snapshot: Arc<Snapshot>) -> Result<Self, rustls::Error> {
+        let (program, _failures) = Compiler::new()?.compile(&snapshot);
+        Ok(Self::new(snapshot, Arc::new(program)))
+    }
 
-/// A match that was asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Candidate {
-    /// The route's own hostname.
-    pub host: HostPattern,
-    /// The rule.
-    pub rule: RuleId,
-    /// Position in the rule's `matches`, from 0.
-    pub match_index: usize,
-    /// Why it is not the one; none: it is.
-    pub lost: Option<Lost>,
-}
+    pub(crate) fn new(snapshot: Arc<Snapshot>, program: Arc<Program>) -> Self {
+        Self {
+            snapshot,
+            program,
+            matches: Arc::default(),
+        }
+    }
 
-/// Why a match is not the one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Lost {
-    /// Another path.
-    Path,
-    /// Another method.
-    Method,
-    /// This header is missing or has another value.
-    Header(String),
-    /// This query parameter is missing or has another value.
-    Query(String),
-    /// It matches, but one before it does too.
-    Precedence,
-}
-
-/// The rule that wins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Choice {
-    /// The route's own hostname.
-    pub host: HostPattern,
-    /// Filters, timeouts, retries, and the backends with their weights.
-    pub rule: Arc<Rule>,
-}
-
-/// Explains what the proxy does with a request. A snapshot that cannot be compiled at all explains nothing.
-pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
-    let Some(parts) = head(question) else {
-        return Explanation::default();
-    };
-    let (protocol, usual_port) = match question.url.scheme_str() {
-        Some("https") => (PortProtocol::Tls, 443),
-        Some(_) | None => (PortProtocol::Http, 80),
-    };
-    let number = question.url.port_u16().unwrap_or(usual_port);
-    let Ok(mut compiler) = Compiler::new() else {
-        return Explanation::default();
-    };
-    let (program, _failures) = compiler.compile(snapshot);
-    let ports = snapshot.http.iter();
-    let meant = ports.filter(|port| port.port == number && port.protocol == protocol);
-    Explanation {
-        ports: meant
-            .map(|port| explain_port(snapshot, &program, port, &parts))
-            .collect(),
+    /// Explains a request; a URL without a host explains nothing.
+    pub fn explain(&self, question: &Question) -> Explanation {
+        let Some(parts) = head(question) else {
+            return Explanation::default();
+        };
+        let (protocol, usual_port) = match question.url.scheme_str() {
+            Some("https") => (PortProtocol::Tls, 443),
+            Some(_) | None => (PortProtocol::Http, 80),
+        };
+        let number = question.url.port_u16().unwrap_or(usual_port);
+        let all = self.snapshot.http.iter();
+        let (meant, others): (Vec<_>, Vec<_>) =
+            all.partition(|port| port.port == number && port.protocol == protocol);
+        let ports = meant.into_iter().filter_map(|source| {
+            let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            let address = source.addresses.first().copied().unwrap_or(any);
+            let walk = Walk {
+                settings: &source.settings,
+                matches: &self.matches,
+                source,
+                compiled: self.program.port(SocketAddr::new(address, source.port))?,
+                client: client(source, question),
+            };
+            Some(walk.port(&parts))
+        });
+        let ports: Vec<PortExplanation> = ports.collect();
+        let others = if ports.is_empty() { others } else { Vec::new() };
+        let others = others.into_iter().map(|port| (port.port, port.protocol));
+        Explanation {
+            ports,
+            others: others.collect(),
+        }
     }
 }
 
@@ -119,114 +105,33 @@ fn head(question: &Question) -> Option<Parts> {
     let (mut parts, ()) = request.body(()).ok()?.into_parts();
     parts.headers = question.headers.clone();
     let host = HeaderValue::from_str(host).ok()?;
-    parts.headers.insert(header::HOST, host);
+    parts.headers.entry(header::HOST).or_insert(host);
     Some(parts)
 }
 
-fn explain_port(
-    snapshot: &Snapshot,
-    program: &Program,
-    port: &HttpPort,
-    parts: &Parts,
-) -> PortExplanation {
-    let mut explanation = PortExplanation {
-        addresses: port.addresses.clone(),
-        listener: None,
-        candidates: Vec::new(),
-        choice: None,
-        refused: None,
+/// A client of this machine.
+fn client(port: &HttpPort, question: &Question) -> Client {
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let scheme = match port.protocol {
+        PortProtocol::Http => Scheme::Http,
+        PortProtocol::Tls => Scheme::Https,
     };
-    if let Err(refusal) = fill(&mut explanation, snapshot, program, (port, parts)) {
-        let reason = refusal.text().trim_end().to_owned();
-        explanation.refused = Some((refusal.status().as_u16(), reason));
-    }
-    explanation
-}
-
-fn fill(
-    explanation: &mut PortExplanation,
-    snapshot: &Snapshot,
-    program: &Program,
-    (port, parts): (&HttpPort, &Parts),
-) -> Result<(), Refusal> {
-    let target = Target::read(parts, &snapshot.proxy)?;
-    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let address = port.addresses.first().copied().unwrap_or(any);
-    let compiled = program.port(SocketAddr::new(address, port.port));
-    let listener = compiled.and_then(|port| port.listener(&target.host));
-    let listener = listener.ok_or(Refusal::NoRoute)?;
-    explanation.listener = Some(listener.id.clone());
-    let view = View {
-        method: &parts.method,
-        path: &target.path,
-        headers: &parts.headers,
-        query: Query::new(target.query),
-    };
-    let winner = listener
-        .find(&target.host, &view)
-        .map(|found| &found.rule.id);
-    let source = port.listeners.iter().find(|one| one.id == listener.id);
-    let Some(Routing::Http(hosts)) = source.map(|source| &source.routing) else {
-        return Err(Refusal::NoRoute);
-    };
-    let mut covering: Vec<_> = hosts
-        .iter()
-        .filter(|(pattern, _)| pattern.matches(&target.host))
-        .collect();
-    covering.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.specificity()));
-    for (host, program) in covering {
-        for entry in program.entries() {
-            let lost = match why_not(&entry.matches, &view) {
-                Some(why) => Some(Lost::from(why)),
-                None if explanation.choice.is_some() => Some(Lost::Precedence),
-                None => {
-                    explanation.choice = Some(Choice {
-                        host: host.clone(),
-                        rule: Arc::clone(&entry.rule),
-                    });
-                    None
-                }
-            };
-            explanation.candidates.push(Candidate {
-                host: host.clone(),
-                rule: entry.rule.id.clone(),
-                match_index: entry.match_index,
-                lost,
-            });
-        }
-    }
-    let chosen = explanation.choice.as_ref().map(|choice| &choice.rule.id);
-    if chosen != winner {
-        tracing::error!(
-            ?chosen,
-            ?winner,
-            "the explanation is not what is served: please report this"
-        );
-    }
-    winner.map(|_| ()).ok_or(Refusal::NoRoute)
-}
-
-impl From<WhyNot> for Lost {
-    fn from(why: WhyNot) -> Self {
-        match why {
-            WhyNot::Path => Self::Path,
-            WhyNot::Method => Self::Method,
-            WhyNot::Header(name) => Self::Header(name),
-            WhyNot::Query(name) => Self::Query(name),
-        }
+    let local = SocketAddr::new(here, port.port);
+    Client {
+        server_name: server_name(question),
+        scheme,
+        peer: SocketAddr::new(here, 0),
+        port: port.port,
+        forwarded: Forwarded::new(here, local, scheme),
     }
 }
 
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Path => f.write_str("another path"),
-            Self::Method => f.write_str("another method"),
-            Self::Header(name) => write!(f, "header {name} is missing or different"),
-            Self::Query(name) => write!(f, "query parameter {name} is missing or different"),
-            Self::Precedence => f.write_str("matches, but one before it does too"),
-        }
-    }
+/// The name that a client would ask for. An IP address is none (RFC 6066 §3).
+fn server_name(question: &Question) -> Option<String> {
+    let name = question.server_name.as_deref().or(question.url.host())?;
+    let is_address = name.starts_with('[') || name.parse::<IpAddr>().is_ok();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!is_address && !name.is_empty()).then(|| name.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod auth;
 mod body;
 mod clock;
 mod connection;
@@ -19,9 +20,11 @@ mod executor;
 mod explain;
 mod filter;
 mod forwarded;
+mod gate;
 mod headers;
 mod hello;
 mod in_flight;
+mod lookup;
 mod metrics;
 mod mirror;
 mod program;
@@ -41,6 +44,10 @@ mod upstream;
 mod worker;
 mod worker_thread;
 
-pub use explain::{Candidate, Choice, Explanation, Lost, PortExplanation, Question, explain};
+pub use explain::{
+    Answer, Candidate, Choice, Ending, Explainer, Explanation, Fate, Handshake, Limits, Lost,
+    Outcome, PortExplanation, Question, Refused, Share,
+};
+pub use lookup::Lookup;
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;

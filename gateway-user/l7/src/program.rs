@@ -2,29 +2,38 @@
 //!
 //! Compiled once per snapshot and shared by all workers; the parts of hosts that did not change are taken over.
 
+mod choices;
 mod clients;
 mod compiler;
 mod condition;
 mod host_index;
+mod path_tree;
+mod patterns;
 mod query;
 mod routes;
 mod rule;
+mod single;
+mod steps;
 mod stream;
 mod tls;
+mod view;
 mod weighted;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings};
+use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings, WorkerSettings};
 use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
-pub(crate) use routes::{Found, Routes, View, WhyNot, why_not};
+pub(crate) use routes::{Found, Routes};
 pub(crate) use rule::{Mirror, Rule, Share};
+pub(crate) use single::{Single, WhyNot};
 pub(crate) use stream::StreamRule;
+pub(crate) use view::View;
 
 use crate::transport::EndpointKey;
 use host_index::HostIndex;
@@ -33,7 +42,9 @@ use host_index::HostIndex;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) generation: Generation,
-    pub(crate) settings: ProxySettings,
+    pub(crate) settings: WorkerSettings,
+    /// The shortest deadline that is to be watched; none: nothing is served.
+    pub(crate) deadline_min: Option<Duration>,
     /// No address: every address.
     ports: HashMap<(Option<IpAddr>, u16), Arc<Port>>,
     /// The listeners by [`Listener::index`].
@@ -58,6 +69,7 @@ impl Program {
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) protocol: PortProtocol,
+    pub(crate) settings: Arc<ProxySettings>,
     listeners: HostIndex<Arc<Listener>>,
     unroutable: Unroutable,
 }
@@ -97,6 +109,11 @@ impl Port {
     pub(crate) fn listener_by_sni(&self, name: Option<&str>) -> Option<&Listener> {
         // The empty name is covered by nothing but the pattern for all.
         self.listener(name.unwrap_or(""))
+    }
+
+    /// Whether a client is told that no listener covers its server name.
+    pub(crate) fn alerts(&self) -> bool {
+        self.unroutable == Unroutable::Alert
     }
 
     /// What happens to a TLS connection with this server name.

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error};
 
 use crate::coordinator::Coordinator;
+use crate::explain::Explainer;
 use crate::metrics::{Metrics, MetricsCollector};
 use crate::program::Compiler;
 use crate::sockets::{Listen, listen_transparent};
@@ -55,6 +56,7 @@ pub enum StartError {
 pub struct Proxy {
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     reports: watch::Receiver<GateReport>,
+    explainers: watch::Receiver<Option<Explainer>>,
     /// Kept open for [`Proxy::sockets`]; the workers have duplicates.
     transparent: Vec<TcpListener>,
     stop: oneshot::Sender<()>,
@@ -88,12 +90,14 @@ impl Proxy {
         }
         let (snapshots, published) = watch::channel(None);
         let (reporter, reports) = watch::channel(GateReport::default());
+        let (explains, explainers) = watch::channel(None);
         let coordinator = Coordinator {
             listen: settings.listen,
             workers,
             metrics: Arc::clone(&metrics),
             snapshots: published,
             reports: reporter,
+            explainers: explains,
             compiler,
         };
         let (stop, ended) = start_coordinator(coordinator, threads)?;
@@ -101,6 +105,7 @@ impl Proxy {
         Ok(Self {
             snapshots,
             reports,
+            explainers,
             transparent,
             stop,
             ended,
@@ -121,6 +126,11 @@ impl Proxy {
     /// What is in force and what is not.
     pub fn reports(&self) -> watch::Receiver<GateReport> {
         self.reports.clone()
+    }
+
+    /// What explains requests by the snapshot that is in force; none before the first is.
+    pub fn explainers(&self) -> watch::Receiver<Option<Explainer>> {
+        self.explainers.clone()
     }
 
     /// Stops accepting, lets the requests in flight finish within `ProxySettings::drain_timeout`, and ends the workers.

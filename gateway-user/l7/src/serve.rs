@@ -36,6 +36,8 @@ const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 /// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Accepted {
+    pub(crate) protocol: PortProtocol,
+    pub(crate) settings: Arc<ProxySettings>,
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
@@ -62,6 +64,7 @@ impl Arrival {
             client: Client {
                 server_name,
                 scheme,
+                peer: self.peer,
                 port: self.local.port(),
                 forwarded: Forwarded::new(self.peer.ip(), self.local, scheme),
             },
@@ -76,15 +79,14 @@ impl Arrival {
 /// Serves a connection until it ends.
 pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted {
+        protocol,
+        settings,
         stream,
         peer,
         local,
         tracker,
         slot,
     } = accepted;
-    let Some((protocol, settings)) = terms(&worker, local) else {
-        return;
-    };
     let arrival = Arrival {
         peer,
         local,
@@ -141,13 +143,6 @@ async fn serve_tls(
             unless_killed(&tracker, relay).await;
         }
     }
-}
-
-/// What a new connection is served with; copied, so that a long connection does not keep an old program in memory.
-fn terms(worker: &Worker, local: SocketAddr) -> Option<(PortProtocol, ProxySettings)> {
-    let state = worker.state();
-    let port = state.program.port(local)?;
-    Some((port.protocol, state.program.settings.clone()))
 }
 
 async fn serve_http<S>(connection: Connection, stream: S, settings: &ProxySettings)

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_ir::ProxySettings;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
@@ -46,6 +47,8 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct OpenConnection {
     pub(crate) local: SocketAddr,
+    /// Those of its port when it was accepted.
+    pub(crate) settings: Arc<ProxySettings>,
     pub(crate) tracker: Arc<Tracker>,
 }
 
@@ -120,14 +123,10 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn take(worker: &Rc<Worker>, local: SocketAddr, tracker: &Arc<Tracker>) -> Self {
+    pub(crate) fn take(worker: &Rc<Worker>, open: OpenConnection) -> Self {
         let key = worker.next_connection.get();
         worker.next_connection.set(key + 1);
-        let tracked = OpenConnection {
-            local,
-            tracker: Arc::clone(tracker),
-        };
-        worker.connections.borrow_mut().insert(key, tracked);
+        worker.connections.borrow_mut().insert(key, open);
         Self {
             worker: Rc::clone(worker),
             key,

@@ -108,22 +108,19 @@ async fn sweep(worker: Rc<Worker>) {
     let ticker = Ticker::new();
     loop {
         let state = worker.state();
-        let settings = &state.program.settings;
-        let shortest = settings
-            .tls_handshake_timeout
-            .min(settings.header_timeout)
-            .min(settings.idle_timeout)
-            .min(settings.upstream_idle_timeout);
+        let upstream = state.program.settings.upstream_idle_timeout;
+        let clients = state.program.deadline_min;
+        let shortest = clients.map_or(upstream, |it| it.min(upstream));
         let interval = (shortest / SWEEPS_PER_DEADLINE).clamp(SWEEP_MIN, SWEEP_MAX);
         ticker.tick(&worker.clock, interval);
         worker.connections.borrow().values().for_each(|open| {
-            if open.tracker.is_expired(settings) {
+            if open.tracker.is_expired(&open.settings) {
                 worker.cells.connections_timed_out.increment();
                 open.tracker.signal(Signal::Kill);
             }
         });
         worker.endpoints.retain(&state.program.endpoints);
-        worker.endpoints.sweep(settings.upstream_idle_timeout);
+        worker.endpoints.sweep(upstream);
         drop(state);
         sleep(interval).await;
     }

@@ -9,6 +9,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use crate::board::{Board, Owner};
+use crate::explanation::{Asked, draw};
 
 /// The media type that OpenMetrics asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -66,7 +67,10 @@ pub(super) fn respond<B>(
         },
         ("/snapshot", Pages::All) => snapshot(board),
         ("/conditions", Pages::All) => conditions(board),
-        (_, Pages::All) => not_found("/healthz, /readyz, /metrics, /snapshot and /conditions"),
+        ("/explain", Pages::All) => explain(board, request),
+        (_, Pages::All) => {
+            not_found("/healthz, /readyz, /metrics, /snapshot, /conditions and /explain")
+        }
         (_, Pages::Monitoring) => not_found("/healthz, /readyz and /metrics"),
     }
 }
@@ -105,6 +109,27 @@ fn conditions(board: &Board) -> Response<Full<Bytes>> {
         objects: board.conditions(&published),
     };
     json(StatusCode::OK, &page)
+}
+
+/// Explains a request; `Accept: text/plain` asks for the form for people.
+fn explain<B>(board: &Board, request: &Request<B>) -> Response<Full<Bytes>> {
+    let Some(explainer) = board.explainer() else {
+        return not_yet();
+    };
+    let asked = Asked::from_query(request.uri().query().unwrap_or_default());
+    let question = match asked.question() {
+        Ok(question) => question,
+        Err(invalid) => {
+            let message = format!("{invalid:#}");
+            return error(StatusCode::BAD_REQUEST, "BadRequest", &message);
+        }
+    };
+    let explanation = explainer.explain(&question);
+    let accept = request.headers().get(header::ACCEPT);
+    if accept.is_some_and(|accept| accept.as_bytes().starts_with(b"text/plain")) {
+        return page(StatusCode::OK, TEXT, draw(&asked, &explanation));
+    }
+    json(StatusCode::OK, &explanation)
 }
 
 fn not_yet() -> Response<Full<Bytes>> {

@@ -9,8 +9,9 @@ use gateway_announce::membership::Member;
 use gateway_announce::membership::heartbeat::{Heartbeat, NodeId, Serving};
 use gateway_announce::wire::{Keys, PORT};
 use gateway_announce::{Decision, Ownership, Part};
+use gateway_control::status::fleet::Runs;
 use gateway_control::{Cordon, MembershipKey, Peer, Published};
-use gateway_ir::NodeName;
+use gateway_ir::{Generation, NodeName};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -55,7 +56,11 @@ impl Company {
 
     /// Takes over who the others are and opens the socket when it is needed; gives how this node takes part, and what is
     /// in the way.
-    pub(super) fn follow(&mut self, published: &Published) -> (Option<Part>, Option<String>) {
+    pub(super) fn follow(
+        &mut self,
+        published: &Published,
+        running: Generation,
+    ) -> (Option<Part>, Option<String>) {
         if self.peers != published.peers {
             self.peers.clone_from(&published.peers);
             let name = |it: &Peer| (NodeId::of(&it.node), (it.node.clone(), it.address));
@@ -76,7 +81,7 @@ impl Company {
             Some(Cordon::Cordoned) => Serving::Reserve,
             Some(Cordon::Open) | None => Serving::Everything,
         };
-        let generation = published.generation.0;
+        let generation = running.0;
         (
             Some(Part {
                 serving,
@@ -99,7 +104,7 @@ impl Company {
     }
 
     /// Shows how far the others are.
-    pub(super) fn note(&self, members: &[Member]) {
+    pub(super) fn note(&self, members: &[Member]) -> Vec<Runs> {
         for member in members {
             if let (Some(name), Some(round_trip)) = (self.name(member.node), member.round_trip) {
                 let label = [("node", name.0)];
@@ -108,6 +113,13 @@ impl Company {
                     .set(round_trip.as_secs_f64());
             }
         }
+        let runs = members.iter().filter_map(|member| {
+            Some(Runs {
+                node: self.name(member.node)?,
+                generation: Generation(member.generation),
+            })
+        });
+        runs.collect()
     }
 
     /// Counts what has changed hands.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::{Announcer, Command, Decision, Ownership, View};
 use gateway_control::Published;
+use gateway_control::leader::Candidacy;
 use gateway_ir::{Gate, GateReport, Generation, Interface, ListenerFailure};
 use gateway_l4::{Answers, Counters};
 use nix::time::{ClockId, clock_gettime};
@@ -132,6 +133,7 @@ impl Node {
         if self.retry.is_some_and(|retry| retry <= now) {
             self.reconcile(Vec::new());
         }
+        self.announcer.run(self.board.running().0);
         self.announcer.advance(now);
         self.execute();
         self.finish_leaving(now);
@@ -215,7 +217,7 @@ impl Node {
         self.programmed = steered.programmed;
         self.failure = steered.failure;
         let snapshot = &published.snapshot;
-        let (part, note) = self.company.follow(&published);
+        let (part, note) = self.company.follow(&published, self.board.running());
         notes.extend(note);
         self.announcer.update(
             now(),
@@ -290,7 +292,13 @@ impl Node {
         while let Some(heartbeat) = self.announcer.poll_heartbeat() {
             self.company.send(&heartbeat);
         }
-        self.company.note(&self.announcer.members());
+        let heard = self.company.note(&self.announcer.heard(now()));
+        self.board.heard(heard);
+        self.board.stand(if self.announcer.hears_all() {
+            Candidacy::Stands
+        } else {
+            Candidacy::Aside
+        });
         self.show_owners();
     }
 

@@ -148,5 +148,6 @@ fn start_proxy(settings: &Settings, board: &Board, listen: Listen) -> anyhow::Re
     };
     let proxy = Proxy::start(settings, &mut registry).context("cannot start the proxy")?;
     board.registry(Part::Proxy, registry);
+    board.explainers(proxy.explainers());
     Ok(proxy)
 }

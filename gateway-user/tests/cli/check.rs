@@ -86,14 +86,6 @@ fn the_last_of_two_equal_objects_is_said() {
 }
 
 #[test]
-fn the_example_folder_is_good() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/url-shortener");
-    let output = run(&["check", example]);
-    assert!(output.status.success(), "{}", stdout(&output));
-    assert!(stdout(&output).contains("main-gateway"), "{output:?}");
-}
-
-#[test]
 fn the_version_is_that_of_the_package() {
     let text = stdout(&run(&["version"]));
     assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");

@@ -1,6 +1,6 @@
-//! One HTTP/1.1 request over a connection of its own.
+//! HTTP/1.1 clients: one request over a connection of its own, or many over one.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
@@ -39,4 +39,59 @@ fn parse(text: &str) -> Option<Answer> {
         head: head.to_ascii_lowercase(),
         body: body.to_owned(),
     })
+}
+
+/// A connection that carries one request after the other.
+pub(crate) struct Connection<S: Read>(BufReader<S>);
+
+impl Connection<TcpStream> {
+    /// Connects to a port of loopback.
+    pub(crate) fn open(port: u16) -> Self {
+        Self::over(tcp(port))
+    }
+}
+
+/// A connection to a port of loopback that waits for nothing longer than it may take.
+pub(crate) fn tcp(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a socket with a timeout");
+    stream.set_nodelay(true).expect("a socket without delay");
+    stream
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self(BufReader::new(stream))
+    }
+
+    /// Sends a request without a body; the header lines end in CRLF. Gives status, head and body.
+    pub(crate) fn send(&mut self, line: &str, headers: &str) -> io::Result<Answer> {
+        let request = format!("{line} HTTP/1.1\r\n{headers}\r\n");
+        self.0.get_mut().write_all(request.as_bytes())?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let mut answer = parse(&head).ok_or_else(|| io::Error::other(head))?;
+        let length = answer.header("content-length");
+        let length = length.map_or(Ok(0), str::parse).map_err(io::Error::other)?;
+        let mut body = vec![0; length];
+        if !line.starts_with("HEAD ") {
+            self.0.read_exact(&mut body)?;
+            answer.body = String::from_utf8(body).map_err(io::Error::other)?;
+        }
+        Ok(answer)
+    }
+}
+
+impl Answer {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find_map(|(key, value)| (key == name).then_some(value))
+    }
 }

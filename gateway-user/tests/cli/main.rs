@@ -3,11 +3,15 @@
 //! Everything is on loopback, with ports that were free a moment before, and needs no root.
 
 mod agent;
+mod agreement;
 mod backend;
 mod check;
 mod conf;
+mod examples;
+mod explain;
 mod faults;
 mod http;
+mod identity;
 mod monitoring;
 mod serve;
 mod shutdown;

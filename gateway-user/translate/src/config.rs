@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use gateway_ir::{DatapathSettings, ObjectName, ProxySettings};
+use gateway_ir::{DatapathSettings, ObjectName, ProxySettings, WorkerSettings};
 
 use crate::conv;
 use crate::conv::config::ConfiguredPool;
+use crate::conv::proxy::Proxies;
 use crate::inputs::Inputs;
 use crate::kinds::SanmonConfig;
-use crate::model::{Class, Problem};
+use crate::model::{Class, Meta, Problem};
 use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
 use crate::{Announce, Settings};
 
@@ -19,15 +21,24 @@ const DEFAULT_CONFIG: &str = "default";
 /// What our classes and their SanmonConfigs say.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Our classes by name; a problem: it is not accepted.
-    pub(crate) classes: BTreeMap<String, Option<Problem>>,
+    /// Our classes by name.
+    pub(crate) classes: BTreeMap<String, ClassState>,
     /// The pools that are in force, in the order of configurations and entries.
     pub(crate) pools: Vec<ConfiguredPool>,
     /// Where the addresses of Gateways come from.
     pub(crate) addressing: Addressing,
     pub(crate) datapath: DatapathSettings,
-    pub(crate) proxy: ProxySettings,
+    pub(crate) workers: WorkerSettings,
     pub(crate) statuses: Vec<ObjectStatus>,
+}
+
+/// A class of ours.
+#[derive(Debug)]
+pub(crate) struct ClassState {
+    /// Why its Gateways are not served.
+    pub(crate) problem: Option<Problem>,
+    /// How the proxy serves Gateways that do not say otherwise.
+    pub(crate) proxy: Arc<ProxySettings>,
 }
 
 /// Where the addresses of Gateways come from.
@@ -39,77 +50,111 @@ pub(crate) enum Addressing {
     Local(String),
 }
 
+/// A SanmonConfig that a class uses.
+struct Used {
+    proxy: Arc<ProxySettings>,
+    /// What of it is not in force.
+    refused: Vec<String>,
+}
+
 pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
     let mut config = Config {
         classes: BTreeMap::new(),
         pools: Vec::new(),
         addressing: Addressing::Local("no SanmonConfig has an address pool".to_owned()),
         datapath: DatapathSettings::default(),
-        proxy: ProxySettings::default(),
+        workers: WorkerSettings::default(),
         statuses: Vec::new(),
     };
-    let used = read_classes(inputs, settings, &mut config);
+    let classes = inputs.gateway_classes.values();
+    let classes = classes.map(|it| conv::class::class(it));
+    let ours = classes.filter(|class| class.controller == settings.controller_name);
+    let ours: Vec<_> = ours
+        .map(|class| (parameters(&class, inputs), class))
+        .collect();
+    let mut names: Vec<&ObjectName> = Vec::new();
+    for name in ours.iter().filter_map(|(it, _)| it.as_ref().ok()?.as_ref()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let used = read_used(&names, inputs, settings, &mut config);
+    for (parameters, class) in &ours {
+        take_class(class, parameters, &used, &mut config);
+    }
+    for (name, found) in &inputs.sanmon_configs {
+        let refused = used.get(name).map(|it| it.refused.as_slice());
+        let condition = accepted(refused, name, names.first().copied());
+        let generation = found.metadata.generation;
+        let status = status(Kind::SanmonConfig, name, generation, condition);
+        config.statuses.push(status);
+    }
+    config
+}
+
+/// Takes over the SanmonConfigs that classes use, in the order of the classes.
+fn read_used(
+    names: &[&ObjectName],
+    inputs: &Inputs,
+    settings: &Settings,
+    config: &mut Config,
+) -> BTreeMap<ObjectName, Used> {
     let taken = taken_addresses(inputs, settings);
-    let mut problems: BTreeMap<&ObjectName, Vec<String>> = BTreeMap::new();
-    for (index, name) in used.iter().enumerate() {
-        let Some(found) = inputs.sanmon_configs.get(name) else {
+    let mut used = BTreeMap::new();
+    for (index, name) in names.iter().enumerate() {
+        let Some(found) = inputs.sanmon_configs.get(*name) else {
             continue;
         };
-        let (proxy, mut refused) = conv::config::proxy(found);
+        let Proxies {
+            workers,
+            gateways,
+            mut refused,
+        } = conv::proxy::proxies(found);
         if index == 0 {
             config.datapath = conv::config::datapath(found);
-            config.proxy = proxy;
+            config.workers = workers;
         }
-        refused.extend(take_pools(found, &taken, &mut config));
-        problems.insert(name, refused);
+        refused.extend(take_pools(found, &taken, config));
+        let proxy = Arc::new(gateways);
+        used.insert((*name).clone(), Used { proxy, refused });
     }
     if let Announce::Off(why) = &settings.announce {
         config.pools.clear();
         config.addressing = Addressing::Local(why.clone());
     }
-    let first = used.first();
-    for (name, found) in &inputs.sanmon_configs {
-        let condition = accepted(problems.get(name).map(Vec::as_slice), name, first);
-        config.statuses.push(status(
-            Kind::SanmonConfig,
-            name,
-            found.metadata.generation,
-            condition,
-        ));
-    }
-    config
+    used
 }
 
-/// Reads our classes; gives the SanmonConfigs that they use, in the order of the classes.
-fn read_classes(inputs: &Inputs, settings: &Settings, config: &mut Config) -> Vec<ObjectName> {
-    let mut used = Vec::new();
-    let classes = inputs
-        .gateway_classes
-        .values()
-        .map(|it| conv::class::class(it));
-    for class in classes.filter(|class| class.controller == settings.controller_name) {
-        let problem = match parameters(&class, inputs) {
-            Ok(Some(name)) if !used.contains(&name) => {
-                used.push(name);
-                None
-            }
-            Ok(_known_or_none) => None,
-            Err(problem) => Some(problem),
-        };
-        let condition = match &problem {
-            None => affirm(String::new()),
-            Some(problem) => refuse(problem.reason, problem.message.clone()),
-        };
-        let generation = Some(class.meta.generation);
-        config.statuses.push(status(
-            Kind::GatewayClass,
-            &class.meta.name,
-            generation,
-            condition,
-        ));
-        config.classes.insert(class.meta.name.name, problem);
-    }
-    used
+/// Takes over a class. One whose settings are wrong in part is not accepted, and what is right of them serves on: a typing
+/// error must not take down what runs.
+fn take_class(
+    class: &Class,
+    parameters: &Result<Option<ObjectName>, Problem>,
+    used: &BTreeMap<ObjectName, Used>,
+    config: &mut Config,
+) {
+    let (problem, used) = match parameters {
+        Ok(name) => (None, name.as_ref().and_then(|it| used.get(it))),
+        Err(problem) => (Some(problem.clone()), None),
+    };
+    let refused = used.map_or(&[][..], |it| &it.refused);
+    let condition = match &problem {
+        Some(problem) => refuse(problem.reason, problem.message.clone()),
+        None if refused.is_empty() => affirm(String::new()),
+        None => {
+            let refused = refused.join("; ");
+            let message = format!("its Gateways are served without what is refused: {refused}");
+            refuse(Reason::InvalidParameters, message)
+        }
+    };
+    let Meta {
+        name, generation, ..
+    } = &class.meta;
+    let status = status(Kind::GatewayClass, name, Some(*generation), condition);
+    config.statuses.push(status);
+    let proxy = used.map(|it| Arc::clone(&it.proxy)).unwrap_or_default();
+    let state = ClassState { problem, proxy };
+    config.classes.insert(name.name.clone(), state);
 }
 
 /// The SanmonConfig of a class, if it has one.
@@ -201,7 +246,7 @@ fn accepted(
         None => affirm("no accepted GatewayClass uses it".to_owned()),
         Some([]) if first == Some(name) => affirm(String::new()),
         Some([]) => affirm(format!(
-            "its pools are in force; datapath and proxy settings are those of {}",
+            "its pools and the proxy settings of its Gateways are in force; the rest is that of {}",
             first.map(ToString::to_string).unwrap_or_default()
         )),
         Some(problems) => refuse(Reason::Invalid, format!("refused: {}", problems.join("; "))),

@@ -17,6 +17,7 @@ pub(crate) mod listener;
 pub(crate) mod matching;
 pub(crate) mod meta;
 pub(crate) mod policy;
+pub(crate) mod proxy;
 pub(crate) mod reference;
 pub(crate) mod secret;
 pub(crate) mod service;

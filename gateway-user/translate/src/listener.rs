@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_ir::{Certificate, ClientValidation, HostPattern, ListenerId, ObjectName, Vip};
+use gateway_ir::{
+    Certificate, ClientValidation, HostPattern, ListenerId, ObjectName, ProxySettings, Vip,
+};
 
 use crate::config::Config;
 use crate::conv;
 use crate::conv::grant::Grants;
+use crate::gateway_config::GatewayConfigs;
 use crate::inputs::Inputs;
 use crate::listener_set::{self, SetState};
 use crate::listener_tls::{self, Terms};
@@ -21,6 +24,8 @@ pub(crate) struct GatewayState {
     pub(crate) model: Gateway,
     /// Why it is not accepted as a whole.
     pub(crate) refused: Option<Problem>,
+    /// How the proxy serves it.
+    pub(crate) settings: Arc<ProxySettings>,
     pub(crate) addresses: Addresses,
     /// Why it lacks an address that it should have.
     pub(crate) unassigned: Option<Problem>,
@@ -121,6 +126,7 @@ impl ListenerState {
 pub(crate) fn gateways(
     inputs: &Inputs,
     config: &Config,
+    configs: &GatewayConfigs<'_>,
     grants: &Grants,
 ) -> BTreeMap<ObjectName, GatewayState> {
     let models = inputs
@@ -131,9 +137,13 @@ pub(crate) fn gateways(
     let ours = models.filter_map(|(name, mut model)| {
         let class = config.classes.get(&model.class)?;
         let own = std::mem::take(&mut model.listeners);
-        let refused = class.as_ref().map(class_problem);
+        let settings = match &class.problem {
+            Some(problem) => Err(class_problem(problem)),
+            None => configs.settings(&model, &class.proxy),
+        };
         let mut state = GatewayState {
-            refused: refused.or_else(|| parameters_problem(&model)),
+            refused: settings.as_ref().err().cloned(),
+            settings: settings.unwrap_or_default(),
             addresses: Addresses::None,
             unassigned: None,
             listeners: Vec::new(),
@@ -233,15 +243,6 @@ fn reject_repeated_names(listeners: &mut [ListenerState]) {
 fn class_problem(problem: &Problem) -> Problem {
     let message = format!("its GatewayClass is not accepted: {}", problem.message);
     Problem::new(problem.reason, message)
-}
-
-fn parameters_problem(gateway: &Gateway) -> Option<Problem> {
-    let wanted = gateway.parameters.as_ref()?;
-    let message = format!(
-        "infrastructure.parametersRef names {} {}, which is not served",
-        wanted.kind, wanted.name.name
-    );
-    Some(Problem::new(Reason::InvalidParameters, message))
 }
 
 fn rejected(listener: &Listener) -> Option<Problem> {

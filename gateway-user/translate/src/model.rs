@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use gateway_ir::{
-    ClientValidationMode, Filter, Fraction, HostPattern, Match, ObjectName, Retry,
+    AuthProtocol, ClientValidationMode, Filter, Fraction, HostPattern, Match, ObjectName, Retry,
     SessionPersistence, SubjectName, Timeouts,
 };
 
@@ -72,6 +72,8 @@ pub(crate) struct Gateway {
     /// `infrastructure.parametersRef`.
     pub(crate) parameters: Option<ObjectRef>,
     pub(crate) wishes: Vec<AddressWish>,
+    /// What its status says that it has: it keeps that as long as it may.
+    pub(crate) held: Vec<IpAddr>,
     /// Fields that are set, do no harm when they are left out, and are not served.
     pub(crate) ignored: Vec<&'static str>,
     pub(crate) listeners: Vec<Listener>,
@@ -246,6 +248,23 @@ pub(crate) enum RouteFilter {
         backend: BackendRef,
         share: Fraction,
     },
+    /// An authorization, whose server has to be found.
+    Auth {
+        server: BackendRef,
+        protocol: AuthProtocol,
+        body_bytes_max: u32,
+    },
+}
+
+impl RouteFilter {
+    /// The backend that it refers to beside those of the rule.
+    pub(crate) fn backend(&self) -> Option<&BackendRef> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Mirror { backend, .. } => Some(backend),
+            Self::Auth { server, .. } => Some(server),
+        }
+    }
 }
 
 /// A backendRef of an HTTPRoute or GRPCRoute.

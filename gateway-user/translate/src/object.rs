@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::kinds::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
-    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, Secret, Service, TcpRoute,
-    TlsRoute, UdpRoute,
+    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, SanmonGatewayConfig, Secret,
+    Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::status::{Kind, ObjectKey};
 
@@ -52,6 +52,8 @@ pub enum Object {
     Node(Arc<Node>),
     /// sanmon.dev/v1alpha1
     SanmonConfig(Arc<SanmonConfig>),
+    /// sanmon.dev/v1alpha1
+    SanmonGatewayConfig(Arc<SanmonGatewayConfig>),
 }
 
 /// Why JSON is no object that is read.
@@ -116,6 +118,7 @@ impl Object {
             Kind::Namespace => Self::Namespace(read(known, value)?),
             Kind::Node => Self::Node(read(known, value)?),
             Kind::SanmonConfig => Self::SanmonConfig(read(known, value)?),
+            Kind::SanmonGatewayConfig => Self::SanmonGatewayConfig(read(known, value)?),
         })
     }
 
@@ -149,6 +152,7 @@ impl Object {
             Self::Namespace(it) => to_value(it),
             Self::Node(it) => to_value(it),
             Self::SanmonConfig(it) => to_value(it),
+            Self::SanmonGatewayConfig(it) => to_value(it),
         };
         let mut unknown = Vec::new();
         compare("", value, &known, &mut unknown);
@@ -174,6 +178,7 @@ impl Object {
             Self::Namespace(it) => (Kind::Namespace, &it.metadata),
             Self::Node(it) => (Kind::Node, &it.metadata),
             Self::SanmonConfig(it) => (Kind::SanmonConfig, &it.metadata),
+            Self::SanmonGatewayConfig(it) => (Kind::SanmonGatewayConfig, &it.metadata),
         }
     }
 }

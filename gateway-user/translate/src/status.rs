@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 pub enum Kind {
     /// sanmon.dev
     SanmonConfig,
+    /// sanmon.dev
+    SanmonGatewayConfig,
     /// gateway.networking.k8s.io
     GatewayClass,
     /// gateway.networking.k8s.io
@@ -47,8 +49,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::SanmonConfig,
+        Self::SanmonGatewayConfig,
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
@@ -76,6 +79,7 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SanmonConfig => "SanmonConfig",
+            Self::SanmonGatewayConfig => "SanmonGatewayConfig",
             Self::GatewayClass => "GatewayClass",
             Self::Gateway => "Gateway",
             Self::ListenerSet => "ListenerSet",
@@ -98,7 +102,7 @@ impl Kind {
     /// The values of `apiVersion` that are read.
     pub const fn api_versions(self) -> &'static [&'static str] {
         match self {
-            Self::SanmonConfig => &["sanmon.dev/v1alpha1"],
+            Self::SanmonConfig | Self::SanmonGatewayConfig => &["sanmon.dev/v1alpha1"],
             Self::GatewayClass
             | Self::Gateway
             | Self::ListenerSet
@@ -123,7 +127,8 @@ impl Kind {
     pub const fn is_namespaced(self) -> bool {
         match self {
             Self::SanmonConfig | Self::GatewayClass | Self::Namespace | Self::Node => false,
-            Self::Gateway
+            Self::SanmonGatewayConfig
+            | Self::Gateway
             | Self::ListenerSet
             | Self::HttpRoute
             | Self::GrpcRoute

@@ -1,8 +1,9 @@
 //! Which Gateway gets which address: a pure function of pools and Gateways, so that every node computes the same.
 //!
-//! Addresses that are asked for come first, in the order of the Gateways' names. The others start to look for a free
-//! address at a place in the pool that follows from the Gateway's name alone: a Gateway that comes or goes moves
-//! another one only if both want the same place.
+//! A Gateway keeps what its status says that it has, so that no other takes it away. What is free goes to those that ask
+//! for it, the oldest first. The others start to look for a free address at a place in the pool that follows from the
+//! Gateway's name alone: where there is no status, a Gateway that comes or goes moves another one only if both want the
+//! same place.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -39,7 +40,9 @@ pub(crate) fn assign(
         Addressing::Local(_) => accepted.for_each(|it| assign_local(it, settings)),
         Addressing::Pools => {
             let mut accepted: Vec<&mut GatewayState> = accepted.collect();
+            accepted.sort_by(|a, b| a.model.meta.age().cmp(&b.model.meta.age()));
             let mut pools = Pools::new(inputs, &config.pools);
+            accepted.iter_mut().for_each(|it| pools.keep(it));
             accepted.iter_mut().for_each(|it| pools.grant_wishes(it));
             accepted.iter_mut().for_each(|it| pools.assign_rest(it));
         }
@@ -92,26 +95,41 @@ impl<'a> Pools<'a> {
         }
     }
 
+    /// Leaves a Gateway what it has: the addresses that it names, and one more if it leaves a choice to us.
+    fn keep(&mut self, gateway: &mut GatewayState) {
+        let name = gateway.model.meta.name.clone();
+        for address in gateway.model.held.clone() {
+            let is_wanted = if is_named(gateway, address) {
+                true
+            } else {
+                needs_choice(gateway) && self.is_automatic(address)
+            };
+            if is_wanted && let Ok(vip) = self.claim(address, &name) {
+                give(gateway, vip);
+            }
+        }
+    }
+
+    fn is_automatic(&self, address: IpAddr) -> bool {
+        let mut pools = self.pools.iter();
+        let pool = pools.find(|it| it.pool.contains(address));
+        pool.is_some_and(|it| it.assign == Assign::Automatic)
+    }
+
     /// Gives a Gateway the addresses that it names.
     fn grant_wishes(&mut self, gateway: &mut GatewayState) {
         let name = gateway.model.meta.name.clone();
-        let mut granted = Vec::new();
-        for wish in &gateway.model.wishes {
+        for wish in gateway.model.wishes.clone() {
             let AddressWish::Address(address) = wish else {
                 continue;
             };
-            match self.claim(*address, &name) {
-                Ok(vip) => granted.push(vip),
+            match self.claim(address, &name) {
+                Ok(vip) => give(gateway, vip),
                 Err(message) => {
                     let problem = Problem::new(Reason::AddressNotUsable, message);
                     gateway.unassigned.get_or_insert(problem);
                 }
             }
-        }
-        granted.sort();
-        granted.dedup();
-        if !granted.is_empty() {
-            gateway.addresses = Addresses::Vips(granted);
         }
     }
 
@@ -135,20 +153,11 @@ impl<'a> Pools<'a> {
 
     /// Gives a Gateway that leaves the choice to us an address.
     fn assign_rest(&mut self, gateway: &mut GatewayState) {
-        let wishes = &gateway.model.wishes;
-        if !wishes.is_empty() && !wishes.contains(&AddressWish::Any) {
+        if !needs_choice(gateway) {
             return;
         }
         match self.any(&gateway.model.meta.name) {
-            Ok(vip) => match &mut gateway.addresses {
-                Addresses::Vips(vips) => {
-                    vips.push(vip);
-                    vips.sort();
-                }
-                Addresses::None | Addresses::Local(_) => {
-                    gateway.addresses = Addresses::Vips(vec![vip]);
-                }
-            },
+            Ok(vip) => give(gateway, vip),
             Err(message) => {
                 let problem = Problem::new(Reason::AddressNotAssigned, message);
                 gateway.unassigned.get_or_insert(problem);
@@ -215,6 +224,34 @@ impl<'a> Pools<'a> {
             pool: name.clone(),
         }
     }
+}
+
+/// Adds an address to those that a Gateway has.
+fn give(gateway: &mut GatewayState, vip: Vip) {
+    match &mut gateway.addresses {
+        Addresses::Vips(vips) => {
+            if !vips.contains(&vip) {
+                vips.push(vip);
+                vips.sort();
+            }
+        }
+        Addresses::None | Addresses::Local(_) => gateway.addresses = Addresses::Vips(vec![vip]),
+    }
+}
+
+fn is_named(gateway: &GatewayState, address: IpAddr) -> bool {
+    let wishes = &gateway.model.wishes;
+    wishes.contains(&AddressWish::Address(address))
+}
+
+/// Whether a Gateway leaves a choice to us that has not been made yet.
+fn needs_choice(gateway: &GatewayState) -> bool {
+    let wishes = &gateway.model.wishes;
+    let has_choice = match &gateway.addresses {
+        Addresses::Vips(vips) => vips.iter().any(|it| !is_named(gateway, it.address)),
+        Addresses::None | Addresses::Local(_) => false,
+    };
+    !has_choice && (wishes.is_empty() || wishes.contains(&AddressWish::Any))
 }
 
 /// FNV-1a of the name: the same in every build, for an address must outlive an upgrade.

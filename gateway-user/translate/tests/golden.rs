@@ -146,8 +146,11 @@ fn read(text: &str) -> (Inputs, Settings) {
 /// Leaves out what is empty or at its default and the ranks that other tests hold; writes names and conditions in a line.
 fn brief(value: Value) -> Value {
     let defaults = serde_json::to_value(gateway_ir::Snapshot::default()).expect("serializes");
+    let settings = gateway_ir::ProxySettings::default();
+    let settings = serde_json::to_value(settings).expect("serializes");
     let keep = |name: &str, value: &Value| {
         let is_default = ["datapath", "proxy"].contains(&name) && defaults.get(name) == Some(value)
+            || name == "settings" && *value == settings
             || name == "kind" && value == "Http";
         let is_empty = match value {
             Value::Null => true,

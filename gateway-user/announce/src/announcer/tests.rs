@@ -184,7 +184,6 @@ fn withholds_what_it_can_not_answer_and_says_why() {
         announcer.update(at(0), view(&[vip], &[eth0(3)]));
         assert_eq!(decision(&announcer), Decision::Withhold(reason));
         assert_eq!(drain(&mut announcer), []);
-        assert_eq!(announcer.next_wakeup(), None);
     }
 }
 

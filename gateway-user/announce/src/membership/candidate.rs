@@ -1,4 +1,4 @@
-//! The claimant's side: how this node stands to one address, and on what evidence.
+//! The claimant's side: how this node stands to one address, and by whose grants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,8 +15,9 @@ pub(super) struct Candidate {
     pub(super) not_before: Duration,
     /// Nodes that did not take it when it was handed to them.
     pub(super) declined: BTreeMap<NodeId, Duration>,
-    /// By voter: when the newest wish was sent that the voter took into account and granted.
-    evidence: BTreeMap<NodeId, Duration>,
+    /// By voter: until when its newest grant lets this node answer, counted from the sending of the wish that it took into
+    /// account.
+    granted: BTreeMap<NodeId, Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Candidate {
             free_since: None,
             not_before: Duration::ZERO,
             declined: BTreeMap::new(),
-            evidence: BTreeMap::new(),
+            granted: BTreeMap::new(),
         }
     }
 
@@ -63,20 +64,20 @@ impl Candidate {
 
     /// Starts to ask, beginning with a heartbeat that is not sent yet.
     pub(super) fn ask(&mut self, now: Duration, first: u64) {
-        self.evidence.clear();
+        self.granted.clear();
         self.state = State::Asking { first, since: now };
     }
 
     /// Gives up; what was granted before never counts again.
     pub(super) fn drop_claim(&mut self, now: Duration, pause: Duration) {
-        self.evidence.clear();
+        self.granted.clear();
         self.state = State::Idle;
         self.free_since = None;
         self.not_before = now + pause;
     }
 
-    /// A voter granted it, in answer to heartbeat `sequence`, which was sent at `sent`.
-    pub(super) fn granted(&mut self, voter: NodeId, sequence: u64, sent: Duration) {
+    /// A voter granted it, in answer to heartbeat `sequence`, which lets this node answer `until` then.
+    pub(super) fn grant(&mut self, voter: NodeId, sequence: u64, until: Duration) {
         let first = match self.state {
             State::Idle => return,
             State::Asking { first, .. }
@@ -86,17 +87,15 @@ impl Candidate {
         if sequence < first {
             return;
         }
-        let newest = self.evidence.entry(voter).or_default();
-        *newest = sent.max(*newest);
+        let newest = self.granted.entry(voter).or_default();
+        *newest = until.max(*newest);
     }
 
-    /// The send time of what a majority of the voters has granted.
-    pub(super) fn evidence(&self, voters: &BTreeSet<NodeId>, majority: usize) -> Option<Duration> {
-        let granted = self
-            .evidence
-            .iter()
-            .filter(|(voter, _)| voters.contains(voter));
-        let mut times: Vec<Duration> = granted.map(|(_, sent)| *sent).collect();
+    /// Until when a majority of the voters lets this node answer.
+    pub(super) fn until(&self, voters: &BTreeSet<NodeId>, majority: usize) -> Option<Duration> {
+        let granted = self.granted.iter();
+        let granted = granted.filter(|(voter, _)| voters.contains(voter));
+        let mut times: Vec<Duration> = granted.map(|(_, until)| *until).collect();
         times.sort_unstable_by(|a, b| b.cmp(a));
         times.get(majority.checked_sub(1)?).copied()
     }

@@ -8,33 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::heartbeat::{Asked, Granted, NodeId, Stance};
-
-/// Lengths that all nodes agree on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Distance of heartbeats.
-    pub beat: Duration,
-    /// How long a node may answer, from the sending of what a majority granted.
-    pub lease: Duration,
-}
-
-impl Terms {
-    /// How long a voter keeps its word: two clocks may differ by 2 %, and a tenth of a beat or so is spent between a
-    /// decision and the kernel's map.
-    pub fn grant(&self) -> Duration {
-        self.lease + self.lease / 50 + self.beat / 4
-    }
-}
-
-impl Default for Terms {
-    /// 100 ms and 300 ms.
-    fn default() -> Self {
-        Self {
-            beat: Duration::from_millis(100),
-            lease: Duration::from_millis(300),
-        }
-    }
-}
+use super::terms::Terms;
 
 /// Whether a voter may give what nobody has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +57,8 @@ struct Grant {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish<'a> {
     pub(super) from: NodeId,
+    /// How long the node would answer.
+    pub(super) terms: Terms,
     pub(super) asked: &'a [Asked],
     pub(super) giving: Giving,
     /// The nodes that could take an address that is handed over.
@@ -91,10 +67,10 @@ pub(super) struct Wish<'a> {
 
 impl Grants {
     /// Takes a node's wishes into account.
-    pub(super) fn weigh(&mut self, now: Duration, terms: &Terms, wish: Wish<'_>) -> Change {
+    pub(super) fn weigh(&mut self, now: Duration, wish: Wish<'_>) -> Change {
         let mut change = self.withdraw(now, wish);
         for asked in wish.asked {
-            if self.weigh_one(now, terms, *asked, wish) == Change::Told {
+            if self.weigh_one(now, *asked, wish) == Change::Told {
                 change = Change::Told;
             }
         }
@@ -148,8 +124,8 @@ impl Grants {
         change
     }
 
-    fn weigh_one(&mut self, now: Duration, terms: &Terms, asked: Asked, wish: Wish<'_>) -> Change {
-        let until = now + terms.grant();
+    fn weigh_one(&mut self, now: Duration, asked: Asked, wish: Wish<'_>) -> Change {
+        let until = now + wish.terms.grant();
         let armed = match asked.stance {
             Stance::Held | Stance::Released(_) => true,
             Stance::Wanted => false,
@@ -185,7 +161,8 @@ impl Grants {
             }
             Stance::Wanted | Stance::Held | Stance::Released(_) => {
                 let news = grant.armed != armed || !grant.asked;
-                grant.until = until;
+                // What was promised on longer terms stays promised.
+                grant.until = grant.until.max(until);
                 grant.asked = true;
                 grant.armed = armed;
                 Change::from(news)

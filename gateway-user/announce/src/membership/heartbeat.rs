@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use gateway_ir::NodeName;
 
+use super::terms::Terms;
+
 /// A node as heartbeats name it: a hash of its name, the same on every node and in every release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
@@ -48,6 +50,8 @@ pub struct Heartbeat {
     pub incarnation: u64,
     /// Counts the speaker's heartbeats in this life, from 1.
     pub sequence: u64,
+    /// The lengths that the speaker lives by.
+    pub terms: Terms,
     /// The voters that the speaker knows.
     pub voters: SetId,
     /// The configuration that the speaker runs.

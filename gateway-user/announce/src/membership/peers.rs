@@ -5,27 +5,41 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId};
+use super::terms::Terms;
 
 /// Heartbeats whose send times are remembered: more than are under way in the life of any lease.
 const SENT_MAX: usize = 256;
 
-/// When this node's newest heartbeats were sent.
+/// A heartbeat that this node sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beat {
+    sequence: u64,
+    pub(super) sent: Duration,
+    /// How long this node answers if it is granted what the heartbeat asks for.
+    pub(super) lease: Duration,
+}
+
+/// This node's newest heartbeats.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent {
-    times: VecDeque<(u64, Duration)>,
+    beats: VecDeque<Beat>,
 }
 
 impl Sent {
-    pub(super) fn note(&mut self, sequence: u64, now: Duration) {
-        if self.times.len() == SENT_MAX {
-            self.times.pop_front();
+    pub(super) fn note(&mut self, sequence: u64, sent: Duration, lease: Duration) {
+        if self.beats.len() == SENT_MAX {
+            self.beats.pop_front();
         }
-        self.times.push_back((sequence, now));
+        self.beats.push_back(Beat {
+            sequence,
+            sent,
+            lease,
+        });
     }
 
-    pub(super) fn at(&self, sequence: u64) -> Option<Duration> {
-        let found = self.times.binary_search_by_key(&sequence, |it| it.0).ok()?;
-        self.times.get(found).map(|it| it.1)
+    pub(super) fn at(&self, sequence: u64) -> Option<Beat> {
+        let found = self.beats.binary_search_by_key(&sequence, |it| it.sequence);
+        self.beats.get(found.ok()?).copied()
     }
 }
 
@@ -39,6 +53,7 @@ pub(super) struct Peer {
     pub(super) fresh_at: Option<Duration>,
     pub(super) round_trip: Option<Duration>,
     pub(super) voters: SetId,
+    pub(super) terms: Terms,
     pub(super) generation: u64,
     pub(super) serving: Serving,
     pub(super) granted: BTreeMap<IpAddr, Granted>,
@@ -65,6 +80,7 @@ impl Peer {
             fresh_at: None,
             round_trip: None,
             voters: SetId::default(),
+            terms: Terms::default(),
             generation: 0,
             serving: Serving::Nothing,
             granted: BTreeMap::new(),
@@ -72,16 +88,18 @@ impl Peer {
         }
     }
 
-    /// Takes note of a heartbeat. `echoed` is when this node sent what the heartbeat echoes.
+    /// Takes note of a heartbeat. `echoed` is what this node sent and the heartbeat echoes.
     pub(super) fn hear(
         &mut self,
         now: Duration,
         heartbeat: &Heartbeat,
-        echoed: Option<Duration>,
+        echoed: Option<Beat>,
         patience: Duration,
     ) -> Worth {
         let place = (heartbeat.incarnation, heartbeat.sequence);
-        let echoed = echoed.filter(|sent| now.saturating_sub(*sent) <= patience);
+        let longest = patience.max(heartbeat.terms.grant());
+        let echoed = echoed.map(|beat| beat.sent);
+        let echoed = echoed.filter(|sent| now.saturating_sub(*sent) <= longest);
         // A machine without a clock may come back with an earlier time of day; no recording echoes what was just sent.
         let is_back = heartbeat.incarnation < self.incarnation
             && echoed.is_some()
@@ -99,6 +117,7 @@ impl Peer {
         self.round_trip = Some(now.saturating_sub(sent));
         self.fresh_at = Some(now);
         self.voters = heartbeat.voters;
+        self.terms = heartbeat.terms;
         self.generation = heartbeat.generation;
         self.serving = heartbeat.serving;
         self.granted = heartbeat.granted.iter().map(|it| (it.vip, *it)).collect();
@@ -119,8 +138,10 @@ impl Peer {
         })
     }
 
+    /// Tells whether it was heard as lately as the slower one of both nodes may expect.
     pub(super) fn is_fresh(&self, now: Duration, patience: Duration) -> bool {
+        let longest = patience.max(self.terms.grant());
         self.fresh_at
-            .is_some_and(|at| now.saturating_sub(at) <= patience)
+            .is_some_and(|at| now.saturating_sub(at) <= longest)
     }
 }

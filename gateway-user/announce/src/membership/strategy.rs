@@ -34,9 +34,13 @@ impl Membership {
             me: self.identity.node,
             next: self.sequence + 1,
             serving: self.scene.serving,
-            beat: self.identity.terms.beat,
-            grant: self.identity.terms.grant(),
-            patient_until: self.mute_until + self.identity.terms.beat / 5,
+            beat: self.scene.terms.beat,
+            grant: self.scene.terms.grant(),
+            patient_until: if self.is_alone() {
+                now
+            } else {
+                self.mute_until + self.scene.terms.beat / 5
+            },
             picture: &self.picture,
             plan: &plan,
         };
@@ -59,8 +63,7 @@ impl Membership {
             .candidates
             .values()
             .filter(|it| it.held_since().is_some());
-        let ends = leases
-            .filter_map(|it| Some(it.evidence(voters, majority)? + self.identity.terms.lease));
+        let ends = leases.filter_map(|it| it.until(voters, majority));
         self.due = ends.chain(due).min();
     }
 
@@ -74,7 +77,7 @@ impl Membership {
                 let own = self.grants.list().into_iter().map(|it| (it.vip, it));
                 picture.add(me, own.collect(), &self.alive(now));
             } else if let Some(peer) = self.peers.get(voter)
-                && peer.is_fresh(now, self.identity.terms.grant())
+                && peer.is_fresh(now, self.scene.terms.grant())
             {
                 picture.add(*voter, peer.granted.clone(), &peer.alive);
             }
@@ -94,13 +97,12 @@ impl Membership {
     /// An address that a majority has granted by now is held.
     fn hold(&mut self, now: Duration) {
         let (voters, majority) = (self.sets.voters(), self.sets.majority());
-        let lease = self.identity.terms.lease;
         for candidate in self.candidates.values_mut() {
             let State::Asking { first, .. } = candidate.state else {
                 continue;
             };
-            let evidence = candidate.evidence(voters, majority);
-            if evidence.is_some_and(|evidence| evidence + lease > now) {
+            let until = candidate.until(voters, majority);
+            if until.is_some_and(|until| until > now) {
                 candidate.state = State::Held { first, since: now };
                 self.eager = true;
             }
@@ -111,7 +113,7 @@ impl Membership {
     /// hold less.
     fn hand_over(&mut self, now: Duration, plan: &mut Plan) {
         let me = self.identity.node;
-        let beat = self.identity.terms.beat;
+        let beat = self.scene.terms.beat;
         let held: Vec<IpAddr> = self
             .candidates
             .iter()

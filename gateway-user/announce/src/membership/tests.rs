@@ -147,6 +147,19 @@ fn node_that_comes_back_with_an_earlier_time_of_day_takes_part_again() {
     assert_eq!(world.rivals, Vec::new());
 }
 
+#[test]
+fn lease_that_was_won_on_longer_terms_is_respected_by_nodes_with_shorter_ones() {
+    let mut world = World::new(3, 3);
+    world.set_terms(0, terms(100, 10));
+    world.run(at(1500));
+    world.isolate(0);
+    for _ in 0..1500 {
+        world.run(at(1));
+        assert_eq!(world.rivals, Vec::new());
+    }
+    assert_eq!((world.unowned(), world.loads()[0]), (0, 0));
+}
+
 /// Something that happens to the network or to a node.
 #[derive(Clone, Debug)]
 enum Step {
@@ -161,6 +174,7 @@ enum Step {
     Freeze(usize),
     Thaw(usize),
     Leave(usize),
+    Terms(usize, u64, u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -176,7 +190,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => node.clone().prop_map(Step::Start),
         1 => node.clone().prop_map(Step::Freeze),
         2 => node.clone().prop_map(Step::Thaw),
-        1 => node.prop_map(Step::Leave),
+        1 => node.clone().prop_map(Step::Leave),
+        1 => (node, sample::select(vec![50_u64, 100, 200]), 2_u32..5)
+            .prop_map(|(node, beat, count)| Step::Terms(node, beat, count)),
     ]
 }
 
@@ -201,6 +217,8 @@ fn never_two_owners_and_always_one_when_a_majority_is_connected() {
             world.thaw(node);
             world.start(node);
         }
+        world.run(at(2000));
+        (0..nodes).for_each(|node| world.start(node));
         world.run(at(4000));
         assert_eq!(world.rivals, Vec::new(), "two owners after the end");
         assert_eq!(world.unowned(), 0, "an address without owner");
@@ -231,6 +249,14 @@ fn apply(world: &mut World, step: &Step) {
         Step::Freeze(node) => world.freeze(node % nodes),
         Step::Thaw(node) => world.thaw(node % nodes),
         Step::Leave(node) => world.leave(node % nodes),
+        Step::Terms(node, beat, count) => world.set_terms(node % nodes, terms(beat, count)),
+    }
+}
+
+fn terms(beat_ms: u64, count: u32) -> Terms {
+    Terms {
+        beat: at(beat_ms),
+        lease: at(beat_ms) * count,
     }
 }
 

@@ -7,11 +7,45 @@ use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptes
 use super::*;
 
 #[test]
-fn first_bytes_of_version_1_never_change() {
+fn first_bytes_of_version_2_never_change() {
     let bytes = encode(&heartbeat(), &keys(b"0123456789abcdef"));
-    let start = [b's', b'a', b'n', b'm', 1, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    let start = [b's', b'a', b'n', b'm', 2, 0, 0, 0, 0, 0, 0, 0, 0, 7];
     assert_eq!(&bytes[..14], &start);
-    assert_eq!(bytes.len(), 6 + 9 * 8 + 3 * 2 + TAG_BYTES);
+    assert_eq!(bytes.len(), 6 + 9 * 8 + 2 * 4 + 3 * 2 + TAG_BYTES);
+}
+
+#[test]
+fn records_of_a_later_release_are_read_past() {
+    let keys = keys(b"0123456789abcdef");
+    let mut bytes = encode(&heartbeat(), &keys);
+    bytes.truncate(bytes.len() - TAG_BYTES);
+    bytes.extend([250, 0, 3, 1, 2, 3]);
+    assert_eq!(
+        decode(&signed(bytes.clone(), &keys), &keys),
+        Ok(heartbeat())
+    );
+    bytes.extend([251, 0, 9]);
+    assert_eq!(
+        decode(&signed(bytes, &keys), &keys),
+        Err(Refused::Malformed)
+    );
+}
+
+#[test]
+fn terms_that_nobody_has_are_refused() {
+    let keys = keys(b"0123456789abcdef");
+    for (beat_ms, lease_ms) in [(0, 300), (100, 50), (100, 61_000)] {
+        let terms = Terms {
+            beat: Duration::from_millis(beat_ms),
+            lease: Duration::from_millis(lease_ms),
+        };
+        let heartbeat = Heartbeat {
+            terms,
+            ..heartbeat()
+        };
+        let decoded = decode(&encode(&heartbeat, &keys), &keys);
+        assert_eq!(decoded, Err(Refused::Malformed), "{terms:?}");
+    }
 }
 
 #[test]
@@ -21,7 +55,7 @@ fn strangers_and_other_versions_are_refused() {
     let stranger = Keys::new(b"fedcba9876543210", None).unwrap();
     assert_eq!(decode(&bytes, &stranger), Err(Refused::Signature));
     let mut later = bytes.clone();
-    later[4] = 2;
+    later[4] = 3;
     assert_eq!(decode(&later, &keys), Err(Refused::Foreign));
     assert_eq!(decode(b"", &keys), Err(Refused::Foreign));
     assert_eq!(
@@ -62,9 +96,7 @@ proptest! {
     #[test]
     fn rightly_signed_nonsense_is_read_without_harm(body in vec(any::<u8>(), 0..400)) {
         let keys = keys(b"0123456789abcdef");
-        let mut bytes = [MAGIC.as_slice(), &[VERSION], &body].concat();
-        let tag = hmac::sign(&keys.current, &bytes);
-        bytes.extend_from_slice(tag.as_ref());
+        let bytes = signed([MAGIC.as_slice(), &[VERSION], &body].concat(), &keys);
         if let Ok(heartbeat) = decode(&bytes, &keys) {
             prop_assert_eq!(decode(&encode(&heartbeat, &keys), &keys), Ok(heartbeat));
         }
@@ -100,12 +132,17 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         vec(granted, 0..9),
         vec((node(), serving()), 0..9),
     );
-    (any::<[u64; 6]>(), serving(), option::of(echo), lists).prop_map(
-        |(words, serving, echo, (asked, granted, alive))| Heartbeat {
+    let terms = (1_u64..20_000_000, 1_u64..3).prop_map(|(beat, count)| Terms {
+        beat: Duration::from_micros(beat),
+        lease: Duration::from_micros(beat * count),
+    });
+    (any::<[u64; 6]>(), serving(), option::of(echo), lists, terms).prop_map(
+        |(words, serving, echo, (asked, granted, alive), terms)| Heartbeat {
             from: NodeId(words[0]),
             to: NodeId(words[1]),
             incarnation: words[2],
             sequence: words[3],
+            terms,
             voters: SetId(words[4]),
             generation: words[5],
             serving,
@@ -115,6 +152,12 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
             alive,
         },
     )
+}
+
+fn signed(mut bytes: Vec<u8>, keys: &Keys) -> Vec<u8> {
+    let tag = hmac::sign(&keys.current, &bytes);
+    bytes.extend_from_slice(tag.as_ref());
+    bytes
 }
 
 fn keys(bytes: &[u8]) -> Keys {
@@ -127,6 +170,7 @@ fn heartbeat() -> Heartbeat {
         to: NodeId(8),
         incarnation: 1,
         sequence: 1,
+        terms: Terms::default(),
         voters: SetId(3),
         generation: 4,
         serving: Serving::Everything,

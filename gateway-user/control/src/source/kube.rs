@@ -22,7 +22,9 @@ use tracing::{debug, info, warn};
 
 use self::catalog::Catalog;
 use self::store::{Store, key_of, problem};
-use crate::status::seen::SeenAll;
+use crate::infrastructure::service::SeenService;
+use crate::seen::SeenAll;
+use crate::seen_status::Seen;
 use crate::{Content, Problem};
 
 /// Events that wait for the store; a watch that is faster waits.
@@ -33,6 +35,15 @@ const EVENTS_MAX: usize = 1024;
 pub struct Settings {
     /// The controller name of our GatewayClasses: only their Gateways make Secrets be read.
     pub controller: String,
+}
+
+/// What the source shows beside contents: the objects that are written, as the API server has them.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// The statuses of all objects that have one.
+    pub statuses: SeenAll<Seen>,
+    /// The Services that were made for Gateways.
+    pub services: SeenAll<SeenService>,
 }
 
 /// A watch: of a kind, or of one object of it.
@@ -54,7 +65,7 @@ enum Message {
 pub async fn follow(
     client: Client,
     settings: Settings,
-    seen: SeenAll,
+    shown: Shown,
     publish: impl Fn(Content) + Send,
 ) {
     let (sender, mut inbox) = mpsc::channel(EVENTS_MAX);
@@ -62,7 +73,7 @@ pub async fn follow(
     let mut source = Source {
         client,
         settings,
-        store: Store::new(seen),
+        store: Store::new(shown),
         catalog: None,
         watches: BTreeMap::new(),
         complete: false,

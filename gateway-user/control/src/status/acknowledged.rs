@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_ir::Generation;
 use gateway_translate::ObjectStatus;
 
 use super::{Reports, conditions};
@@ -36,13 +37,18 @@ impl Acknowledged {
         self.waiting.push_back((published, now));
     }
 
-    /// The conditions to write; none: nothing has been taken over yet, or waited for long enough.
-    pub fn conditions(&mut self, now: Duration, reports: &Reports) -> Option<Vec<ObjectStatus>> {
+    /// The conditions to write, and the configuration that they are of; none: nothing has been taken over yet, or waited
+    /// for long enough.
+    pub fn conditions(
+        &mut self,
+        now: Duration,
+        reports: &Reports,
+    ) -> Option<(Generation, Vec<ObjectStatus>)> {
         self.advance(reports);
         if let (Some(deadline), Some((newest, _))) = (self.deadline(), self.waiting.back())
             && deadline <= now
         {
-            return Some(conditions(newest, reports));
+            return Some((newest.generation, conditions(newest, reports)));
         }
         let reached = self.reached.as_ref()?;
         // A gate that is further on has programmed this one too.
@@ -50,7 +56,12 @@ impl Acknowledged {
         for report in reports.values_mut().filter(|it| it.off.is_none()) {
             report.programmed = Some(reached.generation);
         }
-        Some(conditions(reached, &reports))
+        Some((reached.generation, conditions(reached, &reports)))
+    }
+
+    /// The newest configuration that every gate has taken over.
+    pub fn reached(&self) -> Option<Generation> {
+        self.reached.as_ref().map(|it| it.generation)
     }
 
     /// When a laggard is to be named.
@@ -77,7 +88,7 @@ impl Acknowledged {
 mod tests {
     use std::collections::BTreeMap;
 
-    use gateway_ir::{Gate, GateReport, Generation, Snapshot};
+    use gateway_ir::{Gate, GateReport, Snapshot};
 
     use super::*;
 
@@ -119,7 +130,7 @@ mod tests {
     }
 
     fn observed(it: &mut Acknowledged, now: Duration, reports: &Reports) -> Option<i64> {
-        let conditions = it.conditions(now, reports)?;
+        let (_, conditions) = it.conditions(now, reports)?;
         conditions.first().map(|it| it.generation)
     }
 
@@ -138,7 +149,7 @@ mod tests {
     /// A publication whose only status says which one it is.
     fn published(generation: u64) -> Arc<Published> {
         use gateway_ir::ObjectName;
-        use gateway_translate::{Kind, ObjectKey};
+        use gateway_translate::{Kind, ObjectKey, Statuses};
         let status = ObjectStatus {
             object: ObjectKey {
                 kind: Kind::GatewayClass,
@@ -155,7 +166,8 @@ mod tests {
         Arc::new(Published {
             snapshot: Arc::new(Snapshot::default()),
             generation: Generation(generation),
-            statuses: vec![status],
+            statuses: Statuses::from_iter([status]),
+            infrastructure: Vec::new(),
             warnings: Vec::new(),
             problems: Vec::new(),
             nodes: Vec::new(),

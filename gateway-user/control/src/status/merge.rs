@@ -15,6 +15,9 @@ const GROUP: &str = "gateway.networking.k8s.io";
 /// Gateway API and Kubernetes: `Condition.message` has at most this many bytes.
 const MESSAGE_BYTES_MAX: usize = 32_768;
 
+/// Gateway API: `GatewayStatus.attachedListenerSets`.
+const ATTACHED_SETS: &str = "attachedListenerSets";
+
 /// Who writes, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Author<'a> {
@@ -56,8 +59,11 @@ pub fn merge(
             fields.insert("conditions".to_owned(), own(current, wanted, author)?);
             fields.insert("addresses".to_owned(), addresses(wanted));
             fields.insert("listeners".to_owned(), listeners(current, wanted, author)?);
-            if let Some(sets) = wanted.attached_listener_sets {
-                fields.insert("attachedListenerSets".to_owned(), json!(sets));
+            // Without ListenerSets there is nothing to count, unless there were some.
+            let sets = wanted.attached_listener_sets;
+            let counted = current.get(ATTACHED_SETS).map(|_| 0);
+            if let Some(sets) = sets.or(counted) {
+                fields.insert(ATTACHED_SETS.to_owned(), json!(sets));
             }
         }
         (Shape::Listeners, Some(wanted)) => {
@@ -126,7 +132,7 @@ enum Shape {
 
 fn shape(kind: Kind) -> Shape {
     match kind {
-        Kind::SanmonConfig => Shape::Conditions,
+        Kind::SanmonConfig | Kind::SanmonGatewayConfig => Shape::Conditions,
         Kind::GatewayClass => Shape::Class,
         Kind::Gateway => Shape::Gateway,
         Kind::ListenerSet => Shape::Listeners,

@@ -18,9 +18,10 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
 use super::merge::{Author, merge};
-use super::pace::Pace;
-use super::seen::{Seen, SeenAll};
 use crate::leader::{Leadership, holds};
+use crate::pace::{Change, Pace};
+use crate::seen::SeenAll;
+use crate::seen_status::Seen;
 
 /// Writes at the same time.
 const WRITES_MAX: usize = 8;
@@ -37,7 +38,7 @@ pub struct Writer {
     client: Client,
     controller: String,
     features: &'static [&'static str],
-    seen: SeenAll,
+    seen: SeenAll<Seen>,
     objects: BTreeMap<ObjectKey, Object>,
     start: Instant,
 }
@@ -76,7 +77,7 @@ impl Writer {
         client: Client,
         controller: String,
         features: &'static [&'static str],
-        seen: SeenAll,
+        seen: SeenAll<Seen>,
     ) -> Self {
         Self {
             client,
@@ -141,7 +142,8 @@ impl Writer {
                 continue;
             }
             if !same {
-                object.pace.change(now);
+                let change = difference(object.wanted.as_ref(), wanted);
+                object.pace.change(now, change);
                 object.wanted = wanted.cloned();
             }
             let Some(patch) = merge(key.kind, &seen.status(), wanted, &author) else {
@@ -252,10 +254,32 @@ async fn one(client: &Client, controller: &str, features: &[&str], write: &Write
     Written::Needless
 }
 
+/// What kind of change the way from one status to the next is.
+fn difference(last: Option<&ObjectStatus>, next: Option<&ObjectStatus>) -> Change {
+    let (Some(last), Some(next)) = (last, next) else {
+        return Change::Words;
+    };
+    let mut counted = last.clone();
+    counted.attached_listener_sets = next.attached_listener_sets;
+    for (last, next) in counted.listeners.iter_mut().zip(&next.listeners) {
+        last.attached_routes = next.attached_routes;
+    }
+    if counted == *next {
+        Change::Numbers
+    } else {
+        Change::Words
+    }
+}
+
 fn seen_of(last: &Seen, object: &DynamicObject) -> Seen {
     let version = object.metadata.resource_version.clone().unwrap_or_default();
     let status = object.data.get("status").unwrap_or(&Value::Null);
-    Seen::new(Arc::clone(&last.resource), version, status)
+    Seen::new(
+        Arc::clone(&last.resource),
+        last.uid.clone(),
+        version,
+        status,
+    )
 }
 
 fn is_code(error: &kube::Error, code: u16) -> bool {

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gateway_control::cluster::{self, Connection};
+use gateway_control::cluster::{self, Connection, Outlook};
+use gateway_control::leader::Candidacy;
 use gateway_control::source::document;
 use gateway_control::status::merge;
 use gateway_control::{Cluster, Published, Publisher, leader};
@@ -24,6 +25,8 @@ pub(crate) const CONTROLLER: &str = "sanmon.dev/gateway-controller";
 /// What the agent's binary does, without gates: everything that is published counts as programmed.
 pub(crate) struct Control {
     pub(crate) published: watch::Receiver<Option<Arc<Published>>>,
+    /// Whether it may lead.
+    pub(crate) candidacy: watch::Sender<Candidacy>,
     _cluster: Cluster,
 }
 
@@ -44,17 +47,26 @@ impl Control {
         publisher.settings(Settings::default());
         let published = publisher.published();
         let (sender, wanted) = watch::channel(None);
+        let candidacy = watch::Sender::new(Candidacy::Stands);
         let mut changes = published.clone();
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
                 let newest = changes.borrow_and_update().clone();
-                sender.send_replace(newest.map(|it| Arc::new(it.statuses.clone())));
+                sender.send_replace(
+                    newest.map(|it| Arc::new(it.statuses.iter().cloned().collect::<Vec<_>>())),
+                );
             }
         });
         let publish = move |content| publisher.content(content);
-        let cluster = Cluster::start(settings, wanted, publish).expect("a cluster");
+        let outlook = Outlook {
+            statuses: wanted,
+            published: published.clone(),
+            candidacy: candidacy.subscribe(),
+        };
+        let cluster = Cluster::start(settings, outlook, publish).expect("a cluster");
         Self {
             published,
+            candidacy,
             _cluster: cluster,
         }
     }
@@ -140,6 +152,20 @@ pub(crate) async fn create(client: &Client, object: Value) {
     }
 }
 
+/// Creates the class `sanmon`.
+pub(crate) async fn class(client: &Client) {
+    create(
+        client,
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "GatewayClass",
+            "metadata": {"name": "sanmon"},
+            "spec": {"controllerName": CONTROLLER},
+        }),
+    )
+    .await;
+}
+
 /// The API of a kind in the namespace `default`, or of the cluster.
 pub(crate) fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
     let resource = resource(kind);
@@ -169,6 +195,16 @@ pub(crate) async fn wait_for(
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Merges fields into an object.
+pub(crate) async fn patch<K>(api: &Api<K>, name: &str, fields: &Value)
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let parameters = PatchParams::default();
+    let patched = api.patch(name, &parameters, &Patch::Merge(fields)).await;
+    patched.expect("patched");
 }
 
 /// Replaces fields of a status as another controller would.

@@ -6,6 +6,9 @@
 )]
 
 mod bench;
+mod foreign;
+mod infrastructure;
+mod leadership;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -13,12 +16,9 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use gateway_translate::Kind;
 use kube::Client;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::bench::{
-    CONTROLLER, Control, api, create, install, install_crds, patch_status, wait_for,
-};
+use crate::bench::{CONTROLLER, Control, api, class, create, install, install_crds, wait_for};
 use crate::server::{Server, say};
 
 #[tokio::test]
@@ -57,76 +57,6 @@ async fn what_is_installed_later_is_served_and_its_status_written_with_the_right
             .is_some_and(|it| it.contains("has no tls.crt"))
     };
     wait_for(&gateways, "web", named).await;
-}
-
-#[tokio::test]
-async fn another_controller_that_writes_to_the_same_routes_loses_nothing() {
-    let Some(server) = Server::start("another_controller").await else {
-        return;
-    };
-    let admin = server.admin().await;
-    install(&admin).await;
-    install_crds(&admin).await;
-    gateway(&admin).await;
-    route(&admin, "r").await;
-    let mut control = Control::start(&server, "a").await;
-    control
-        .wait("the route", |it| !it.statuses.is_empty())
-        .await;
-    let routes = api(&admin, Kind::HttpRoute);
-    wait_for(&routes, "r", |status| ours(status) == 1).await;
-
-    // It changes its own entry, and the spec changes meanwhile, so that both write all the time.
-    for round in 0..20 {
-        let hostnames = json!({"spec": {"hostnames": [format!("h{round}.example")]}});
-        let spec = routes
-            .patch("r", &PatchParams::default(), &Patch::Merge(&hostnames))
-            .await;
-        spec.expect("a new spec");
-        loop {
-            let route = routes.get("r").await.expect("the route");
-            let mut parents = route.data["status"]["parents"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
-            parents.retain(|it| it["controllerName"] == CONTROLLER);
-            parents.push(json!({"parentRef": {"name": "x"}, "controllerName": "example.org/other", "round": round}));
-            let status = json!({"metadata": {"resourceVersion": route.metadata.resource_version}, "status": {"parents": parents}});
-            if patch_status(&routes, "r", &status).await {
-                break;
-            }
-        }
-    }
-    let generation = routes
-        .get("r")
-        .await
-        .expect("the route")
-        .metadata
-        .generation;
-    let newest = |status: &Value| {
-        let parents = status["parents"].as_array().cloned().unwrap_or_default();
-        let foreign = parents.iter().any(|it| it["round"] == 19);
-        let mut own = parents
-            .iter()
-            .filter(|it| it["controllerName"] == CONTROLLER);
-        let own = own.any(|it| it["conditions"][0]["observedGeneration"] == json!(generation));
-        foreign && own && parents.len() == 2
-    };
-    let settled = wait_for(&routes, "r", newest)
-        .await
-        .metadata
-        .resource_version;
-    // Nobody fights: what is right is not written again.
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(
-        routes
-            .get("r")
-            .await
-            .expect("the route")
-            .metadata
-            .resource_version,
-        settled
-    );
 }
 
 #[tokio::test]
@@ -224,17 +154,8 @@ async fn writes_until(client: Client, routes: usize) -> usize {
     }
 }
 
-async fn gateway(client: &Client) {
-    create(
-        client,
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1",
-            "kind": "GatewayClass",
-            "metadata": {"name": "sanmon"},
-            "spec": {"controllerName": CONTROLLER},
-        }),
-    )
-    .await;
+pub(crate) async fn gateway(client: &Client) {
+    class(client).await;
     create(client, json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "Gateway",
@@ -247,7 +168,7 @@ async fn gateway(client: &Client) {
     .await;
 }
 
-async fn route(client: &Client, name: &str) {
+pub(crate) async fn route(client: &Client, name: &str) {
     create(
         client,
         json!({
@@ -260,11 +181,11 @@ async fn route(client: &Client, name: &str) {
     .await;
 }
 
-fn is_written(status: &Value) -> bool {
+pub(crate) fn is_written(status: &Value) -> bool {
     status["conditions"][0]["type"] == "Accepted"
 }
 
-fn ours(status: &Value) -> usize {
+pub(crate) fn ours(status: &Value) -> usize {
     let parents = status["parents"].as_array().cloned().unwrap_or_default();
     let ours = parents
         .iter()

@@ -1,13 +1,15 @@
 //! Explanations, and that they are what is served.
 
-use std::collections::BTreeMap;
-
 use gateway_ir::{
-    Entry, HeaderMatch, HostProgram, Listener, Match, ObjectName, PathMatch, Precedence, RouteKind,
-    RouteName, Timeouts, ValueMatch,
+    Certificate, Entry, HeaderMatch, HostPattern, HostProgram, Listener, ListenerId, ListenerTls,
+    Match, ObjectName, PathMatch, PrivateKey, ProxySettings, RouteKind, RouteName, Routing, Rule,
+    RuleId, StreamProgram, Timeouts, ValueMatch,
 };
 use http::HeaderName;
 use proptest::prelude::{Just, Strategy, prop_oneof};
+
+use crate::program::{Query, View};
+use crate::request::Target;
 
 use super::*;
 
@@ -46,9 +48,8 @@ fn an_explanation_names_listener_candidates_and_why_each_lost() {
         Some(Lost::Precedence),
     ];
     assert_eq!(lost, expected);
-    let choice = port.choice.as_ref().expect("a rule");
+    let choice = choice(port).expect("a rule");
     assert_eq!(choice.host.to_string(), "*.test");
-    assert_eq!(port.refused, None);
 }
 
 #[test]
@@ -56,12 +57,68 @@ fn a_request_that_nothing_takes_is_explained_too() {
     let snapshot = site(vec![("shop.test", vec![prefix("/a")])]);
     let refused = |url| {
         let explanation = explain(&snapshot, &question(url));
-        let port = explanation.ports.first().cloned();
-        port.and_then(|port| port.refused).map(|(status, _)| status)
+        let outcome = &explanation.ports.first()?.outcome;
+        let Outcome::Refused { refused, .. } = outcome else {
+            return None;
+        };
+        Some(refused.status)
     };
     assert_eq!(refused("http://shop.test/b"), Some(404));
     assert_eq!(refused("http://shop.test/a%2fb"), Some(400));
-    assert_eq!(refused("http://shop.test:81/"), None);
+    let elsewhere = explain(&snapshot, &question("http://shop.test:81/"));
+    assert_eq!(elsewhere.ports, []);
+    assert_eq!(elsewhere.others, [(80, PortProtocol::Http)]);
+}
+
+/// Server name and host may mean different listeners; a TLSRoute's connections are no requests.
+#[test]
+fn what_a_server_name_leads_to_is_explained() {
+    let mut snapshot = site(vec![("a.test", vec![prefix("")])]);
+    let port = snapshot.http.first_mut().expect("the port");
+    port.protocol = PortProtocol::Tls;
+    let www = port.listeners.pop().expect("the listener");
+    port.listeners = vec![
+        secured(www.clone(), "www", "a.test"),
+        secured(www.clone(), "other", "b.test"),
+        Listener {
+            routing: Routing::Stream([(host("c.test"), passing())].into_iter().collect()),
+            ..secured(www, "pass", "*.test")
+        },
+    ];
+    for listener in &mut port.listeners {
+        if let Routing::Stream(_) = listener.routing {
+            listener.tls = None;
+        }
+    }
+    let outcome = |server_name: &str| {
+        let question = Question {
+            server_name: Some(server_name.to_owned()),
+            ..question("https://a.test:80/")
+        };
+        let port = explain(&snapshot, &question).ports.remove(0);
+        let handshake = port.handshake.expect("TLS");
+        (handshake.ending, port.outcome)
+    };
+    let (ending, served) = outcome("A.test.");
+    assert_eq!(ending, Ending::Here);
+    // The rule has no backend.
+    assert!(matches!(
+        served,
+        Outcome::Refused {
+            choice: Some(_),
+            ..
+        }
+    ));
+    let (_, misdirected) = outcome("b.test");
+    let Outcome::Refused { refused, .. } = misdirected else {
+        panic!("{misdirected:?}");
+    };
+    assert_eq!(refused.status, 421);
+    let (ending, passed) = outcome("c.test");
+    assert_eq!(ending, Ending::Endpoint);
+    assert!(matches!(passed, Outcome::Connected { .. }));
+    assert_eq!(outcome("d.test").1, Outcome::Closed);
+    assert_eq!(outcome("example"), (Ending::Nowhere, Outcome::Closed));
 }
 
 proptest::proptest! {
@@ -81,9 +138,23 @@ proptest::proptest! {
             question.headers.insert("x", x.parse().expect("a value"));
         }
         let explanation = explain(&snapshot, &question);
-        let explained = explanation.ports.first().and_then(|port| port.choice.as_ref());
+        let explained = explanation.ports.first().and_then(choice);
         let explained = explained.map(|choice| choice.rule.id.clone());
         proptest::prop_assert_eq!(explained, served(&snapshot, &question));
+    }
+}
+
+fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
+    let explainer = Explainer::compile(Arc::new(snapshot.clone()));
+    explainer.expect("it compiles").explain(question)
+}
+
+/// The rule that is explained.
+fn choice(port: &PortExplanation) -> Option<&Choice> {
+    match &port.outcome {
+        Outcome::Refused { choice, .. } => choice.as_ref(),
+        Outcome::Answered { choice, .. } | Outcome::Routed { choice, .. } => Some(choice),
+        Outcome::Alert | Outcome::Closed | Outcome::Connected { .. } => None,
     }
 }
 
@@ -91,7 +162,7 @@ proptest::proptest! {
 fn served(snapshot: &Snapshot, question: &Question) -> Option<RuleId> {
     let parts = head(question)?;
     let (program, _) = Compiler::new().ok()?.compile(snapshot);
-    let target = Target::read(&parts, &snapshot.proxy).ok()?;
+    let target = Target::read(&parts, &ProxySettings::default()).ok()?;
     let port = program.port(([127, 0, 0, 1], 80).into())?;
     let view = View {
         method: &parts.method,
@@ -130,6 +201,7 @@ fn question(url: &str) -> Question {
         method: Method::GET,
         url: url.parse().expect("a URL"),
         headers: HeaderMap::new(),
+        server_name: None,
     }
 }
 
@@ -142,19 +214,61 @@ fn prefix(path: &str) -> Match {
     }
 }
 
+fn host(text: &str) -> HostPattern {
+    HostPattern::try_from(text.to_owned()).expect("a pattern")
+}
+
+/// A listener by another name, for another host, with a certificate.
+fn secured(listener: Listener, section: &str, hostname: &str) -> Listener {
+    let made = rcgen::generate_simple_self_signed(vec![hostname.to_owned()]);
+    let made = made.expect("a certificate");
+    let certificate = Certificate {
+        secret: ObjectName::new("default", "cert"),
+        chain: vec![made.cert.der().to_vec()],
+        key: PrivateKey::new(made.signing_key.serialize_der()),
+        names: vec![hostname.to_owned()],
+    };
+    Listener {
+        id: ListenerId {
+            section: section.to_owned(),
+            ..listener.id
+        },
+        hostname: host(hostname),
+        tls: Some(ListenerTls {
+            certificates: vec![Arc::new(certificate)],
+            clients: None,
+        }),
+        routing: listener.routing,
+    }
+}
+
+fn passing() -> Arc<StreamProgram> {
+    Arc::new(StreamProgram {
+        id: RuleId {
+            route: RouteName {
+                kind: "TLSRoute".to_owned(),
+                object: ObjectName::new("default", "pass"),
+            },
+            index: 0,
+            name: None,
+        },
+        backends: Vec::new(),
+    })
+}
+
 /// One HTTP port with a listener for every host.
 fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
-    let hosts = hosts.into_iter().map(|(host, matches)| {
+    let hosts = hosts.into_iter().map(|(name, matches)| {
         let matches = matches.into_iter().enumerate();
-        let entries = matches.map(|(index, matches)| entry(host, index, matches));
-        let pattern = HostPattern::try_from(host.to_owned()).expect("a pattern");
-        (pattern, Arc::new(HostProgram::new(entries.collect())))
+        let entries = matches.map(|(index, matches)| entry(name, index, matches));
+        (host(name), Arc::new(HostProgram::new(entries)))
     });
     Snapshot {
         http: vec![HttpPort {
             addresses: Vec::new(),
             port: 80,
             protocol: PortProtocol::Http,
+            settings: Arc::default(),
             listeners: vec![Listener {
                 id: ListenerId {
                     gateway: ObjectName::new("default", "gateway"),
@@ -162,7 +276,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
                 },
                 hostname: HostPattern::Any,
                 tls: None,
-                routing: Routing::Http(hosts.collect::<BTreeMap<_, _>>()),
+                routing: Routing::Http(hosts.collect()),
             }],
         }],
         ..Snapshot::default()
@@ -178,18 +292,14 @@ fn entry(host: &str, index: usize, matches: Match) -> Entry {
         index,
         name: None,
     };
-    Entry {
-        precedence: Precedence::new(&matches, None, &id, 0),
-        matches,
-        match_index: 0,
-        rule: Arc::new(Rule {
-            id,
-            filters: Vec::new(),
-            backends: Vec::new(),
-            kind: RouteKind::Http,
-            timeouts: Timeouts::default(),
-            retry: None,
-            persistence: None,
-        }),
-    }
+    let rule = Arc::new(Rule {
+        id,
+        filters: Vec::new(),
+        backends: Vec::new(),
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
+    });
+    Entry::new(matches, None, rule, 0)
 }

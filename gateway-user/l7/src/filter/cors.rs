@@ -27,7 +27,7 @@ pub(crate) struct CorsPolicy {
 }
 
 /// What a response says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Verdict {
     headers: HeaderMap,
 }

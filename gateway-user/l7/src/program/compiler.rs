@@ -2,25 +2,26 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Snapshot};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
+use super::rule::Rules;
 use super::stream::StreamRule;
 use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
 use crate::session::SessionKey;
-use crate::transport::{EndpointKey, Transports};
+use crate::transport::EndpointKey;
 
 /// Makes programs of snapshots.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     /// By the address of the host program, which the entry itself keeps alive.
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    rules: Rules,
     tls: TlsCompiler,
-    transports: Transports,
-    session_key: SessionKey,
 }
 
 /// One compilation in progress.
@@ -38,9 +39,8 @@ impl Compiler {
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         Ok(Self {
             routes: HashMap::new(),
+            rules: Rules::new(SessionKey::draw()?),
             tls: TlsCompiler::new()?,
-            transports: Transports::default(),
-            session_key: SessionKey::draw()?,
         })
     }
 
@@ -49,6 +49,7 @@ impl Compiler {
         let program = Program {
             generation: snapshot.generation(),
             settings: snapshot.proxy.clone(),
+            deadline_min: snapshot.http.iter().map(deadline_min).min(),
             ..Program::default()
         };
         let mut pass = Pass {
@@ -71,7 +72,7 @@ impl Compiler {
         program.endpoints = endpoints(&routes, &streams);
         self.routes = routes;
         self.tls.forget_unused();
-        self.transports.forget_unused();
+        self.rules.forget_unused();
         (program, failures)
     }
 }
@@ -101,6 +102,7 @@ impl Pass<'_> {
         }
         let compiled = Arc::new(Port {
             protocol: port.protocol,
+            settings: Arc::clone(&port.settings),
             listeners: HostIndex::new(listeners),
             unroutable,
         });
@@ -123,7 +125,10 @@ impl Pass<'_> {
             }
             gateway_ir::Routing::Stream(hosts) => {
                 let hosts = hosts.iter().map(|(pattern, program)| {
-                    let rule = Arc::new(StreamRule::new(program, &mut self.compiler.transports));
+                    let rule = Arc::new(StreamRule::new(
+                        program,
+                        &mut self.compiler.rules.transports,
+                    ));
                     self.streams.push(Arc::clone(&rule));
                     (pattern.clone(), rule)
                 });
@@ -147,19 +152,20 @@ impl Pass<'_> {
             .or_else(|| self.compiler.routes.get(&key));
         let routes = match known {
             Some((_, routes)) => Arc::clone(routes),
-            None => Arc::new({
-                let Compiler {
-                    transports,
-                    session_key,
-                    ..
-                } = &mut *self.compiler;
-                Routes::new(host, transports, session_key)
-            }),
+            None => Arc::new(Routes::new(host, &mut self.compiler.rules)),
         };
         self.routes
             .insert(key, (Arc::clone(host), Arc::clone(&routes)));
         routes
     }
+}
+
+fn deadline_min(port: &HttpPort) -> Duration {
+    let settings = &port.settings;
+    settings
+        .tls_handshake_timeout
+        .min(settings.header_timeout)
+        .min(settings.idle_timeout)
 }
 
 /// Every endpoint of the routes; sets that several routes share are read once.

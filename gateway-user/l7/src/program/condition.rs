@@ -4,13 +4,10 @@ use std::borrow::Cow;
 
 use gateway_ir::{Match, ValueMatch};
 use http::{HeaderMap, HeaderName, Method};
-use regex::{Regex, RegexBuilder};
-use tracing::warn;
+use regex::Regex;
 
-use super::query::Query;
-
-/// Memory that a compiled expression may take; translation refuses expressions above it.
-const REGEX_BYTES_MAX: usize = 1 << 20;
+use super::patterns::whole;
+use super::view::View;
 
 /// What must hold of a request besides its path.
 #[derive(Debug)]
@@ -36,23 +33,19 @@ impl Conditions {
     }
 
     /// The first condition that does not hold; nothing if all do.
-    pub(super) fn unmet(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        query: &Query<'_>,
-    ) -> Option<Unmet<'_>> {
-        if self.method.as_ref().is_some_and(|wanted| wanted != method) {
+    pub(super) fn unmet(&self, view: &View<'_>) -> Option<Unmet<'_>> {
+        let method = self.method.as_ref();
+        if method.is_some_and(|wanted| wanted != view.method) {
             return Some(Unmet::Method);
         }
         let header = self.headers.iter().find(|(name, test)| {
-            !joined(headers, name).is_some_and(|value| test.holds(value.as_ref()))
+            !joined(view.headers, name).is_some_and(|value| test.holds(value.as_ref()))
         });
         if let Some((name, _)) = header {
             return Some(Unmet::Header(name));
         }
         let param = self.query.iter().find(|(name, test)| {
-            let value = query.first(name);
+            let value = view.query.first(name);
             !value.is_some_and(|value| test.holds(value.as_bytes()))
         });
         param.map(|(name, _)| Unmet::Query(name))
@@ -68,7 +61,7 @@ pub(crate) enum Unmet<'c> {
 }
 
 /// A header's value; several lines are one list with commas (RFC 9110 §5.3).
-fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?.as_bytes();
     let mut list = Cow::Borrowed(first);
@@ -104,15 +97,4 @@ impl Test {
             Self::Never => false,
         }
     }
-}
-
-/// Compiles an expression that must match the whole text.
-pub(super) fn whole(text: &str) -> Option<Regex> {
-    RegexBuilder::new(&format!(r"\A(?:{text})\z"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .inspect_err(
-            |error| warn!(%error, text, "a regular expression does not compile and never matches"),
-        )
-        .ok()
 }

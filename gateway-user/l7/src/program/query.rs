@@ -25,9 +25,17 @@ impl<'a> Query<'a> {
 
     /// The value of the first parameter of a name, decoded (Gateway API: `HTTPQueryParamMatch.name`).
     pub(super) fn first(&self, name: &str) -> Option<&str> {
-        let params = self.params.get_or_init(|| parse(self.text));
-        let (_, value) = params.iter().find(|(key, _)| key == name)?;
+        let (_, value) = self.params().iter().find(|(key, _)| key == name)?;
         Some(value)
+    }
+
+    /// The names of the parameters; may repeat.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.params().iter().map(|(name, _)| name.as_ref())
+    }
+
+    fn params(&self) -> &[Param<'a>] {
+        self.params.get_or_init(|| parse(self.text))
     }
 }
 

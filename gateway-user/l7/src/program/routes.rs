@@ -1,46 +1,43 @@
-//! The compiled routing of one host name: finds the entry that a linear walk over the precedence order would find,
-//! at a cost that does not grow with the number of paths.
+//! The compiled routing of one host name: finds the entry that a linear walk over the precedence order would find, at a
+//! cost that does not grow with the number of routes.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gateway_ir::{HostProgram, Match, PathMatch};
-use http::{HeaderMap, Method};
-use regex::Regex;
 
-use super::condition::{Conditions, Unmet, whole};
-use super::query::Query;
-use super::rule::Rule;
-use crate::session::SessionKey;
-use crate::transport::{Destination, Transports};
-
-/// What routing reads of a request; borrowed, so that any engine can make one.
-#[derive(Debug)]
-pub(crate) struct View<'a> {
-    pub(crate) method: &'a Method,
-    /// Canonical, see `request::Target`.
-    pub(crate) path: &'a str,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) query: Query<'a>,
-}
+use super::choices::{Candidate, Choices};
+use super::condition::Conditions;
+use super::path_tree::{PathTree, Reached};
+use super::patterns::{Patterns, fixed_elements, gather};
+use super::rule::{Rule, Rules};
+use super::view::View;
+use crate::transport::Destination;
 
 /// The routing of one host name.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    exact: HashMap<String, Vec<Candidate>>,
-    prefix: HashMap<String, Vec<Candidate>>,
-    /// The distinct lengths of the prefixes but `/`, longest first: bounds the lookups by the configuration, not by the path.
-    prefix_lengths: Vec<usize>,
-    /// In order of precedence.
-    regex: Vec<(Regex, Candidate)>,
+    paths: PathTree<Place>,
     /// Of all rules; may repeat.
     destinations: Vec<Destination>,
 }
 
-#[derive(Debug)]
-struct Candidate {
-    conditions: Conditions,
-    rule: Arc<Rule>,
+/// What there is at one path.
+#[derive(Debug, Default)]
+struct Place {
+    exact: Choices,
+    /// For the path and everything below it.
+    prefix: Choices,
+    /// The expressions whose matches are all below this path.
+    patterns: Patterns<Choices>,
+}
+
+/// A place while candidates are added to it.
+#[derive(Debug, Default)]
+struct Site<'m> {
+    exact: Vec<(&'m Match, Candidate)>,
+    prefix: Vec<(&'m Match, Candidate)>,
+    patterns: Vec<(String, (&'m Match, Candidate))>,
 }
 
 /// The rule of a request.
@@ -52,56 +49,28 @@ pub(crate) struct Found<'p> {
 }
 
 impl Routes {
-    pub(super) fn new(
-        program: &HostProgram,
-        transports: &mut Transports,
-        key: &SessionKey,
-    ) -> Self {
-        let mut routes = Self {
-            exact: HashMap::new(),
-            prefix: HashMap::new(),
-            prefix_lengths: Vec::new(),
-            regex: Vec::new(),
-            destinations: Vec::new(),
-        };
-        let mut rules = HashMap::new();
+    pub(super) fn new(program: &HostProgram, rules: &mut Rules) -> Self {
+        let mut sites = PathTree::<Site<'_>>::new();
+        let mut used = HashSet::new();
+        let mut destinations = Vec::new();
         // Entries come in order of precedence, so each list of candidates is in that order too.
-        for entry in program.entries() {
-            let rule: &mut Arc<Rule> = rules
-                .entry(Arc::as_ptr(&entry.rule))
-                .or_insert_with(|| Arc::new(Rule::new(&entry.rule, transports, key)));
-            let candidate = Candidate {
-                conditions: Conditions::new(&entry.matches),
-                rule: Arc::clone(rule),
-            };
-            match &entry.matches.path {
-                PathMatch::Exact(path) => {
-                    let list = routes.exact.entry(path.clone()).or_default();
-                    list.push(candidate);
-                }
-                PathMatch::Prefix(prefix) => {
-                    let list = routes.prefix.entry(prefix.clone()).or_default();
-                    list.push(candidate);
-                    if !prefix.is_empty() {
-                        routes.prefix_lengths.push(prefix.len());
-                    }
-                }
-                PathMatch::Regex(text) => {
-                    if let Some(regex) = whole(text) {
-                        routes.regex.push((regex, candidate));
-                    }
-                }
+        for (position, entry) in program.entries().enumerate() {
+            let matches = &entry.matches;
+            let rule = rules.compile(&entry.rule);
+            if used.insert(Arc::as_ptr(&rule)) {
+                destinations.extend(rule.destinations().cloned());
             }
+            let candidate = Candidate {
+                position,
+                conditions: Conditions::new(matches),
+                rule,
+            };
+            add(&mut sites, matches, candidate);
         }
-        routes
-            .prefix_lengths
-            .sort_unstable_by_key(|length| std::cmp::Reverse(*length));
-        routes.prefix_lengths.dedup();
-        routes.destinations = rules
-            .into_values()
-            .flat_map(|rule| rule.destinations().cloned().collect::<Vec<_>>())
-            .collect();
-        routes
+        Self {
+            paths: sites.map(Site::close),
+            destinations,
+        }
     }
 
     /// Where the rules lead to; may repeat.
@@ -111,83 +80,86 @@ impl Routes {
 
     /// The entry that is first in precedence among those that match.
     pub(crate) fn find<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
-        let whole = |rule| Found { rule, prefix: 0 };
-        self.exact
-            .get(view.path)
-            .and_then(|candidates| first(candidates, view))
-            .map(whole)
-            .or_else(|| {
-                let mut lengths = self.prefix_lengths.iter();
-                lengths.find_map(|length| self.by_prefix(*length, view))
-            })
-            .or_else(|| self.by_regex(view).map(whole))
-            // The prefix `/` says nothing of the path, so it is behind everything that does.
-            .or_else(|| self.by_prefix(0, view))
-    }
-
-    fn by_prefix<'s>(&'s self, length: usize, view: &View<'_>) -> Option<Found<'s>> {
-        let candidates = self.prefix.get(elements(view.path, length)?)?;
-        let rule = first(candidates, view)?;
+        let reached = self.paths.walk(view.path);
+        let exact = self.paths.at(reached).filter(|_| reached.whole);
+        let exact = exact.and_then(|place| place.exact.first(view));
+        let candidate = match exact {
+            Some(candidate) => candidate,
+            None => match self.by_prefix(reached, view) {
+                Some(found) => return Some(found),
+                None => self
+                    .by_pattern(reached, view)
+                    .or_else(|| self.by_any_path(view))?,
+            },
+        };
         Some(Found {
-            rule,
-            prefix: length,
+            rule: &candidate.rule,
+            prefix: 0,
         })
     }
 
-    fn by_regex<'s>(&'s self, view: &View<'_>) -> Option<&'s Rule> {
-        let (_, candidate) = self
-            .regex
-            .iter()
-            .find(|(regex, candidate)| regex.is_match(view.path) && candidate.holds(view))?;
-        Some(&candidate.rule)
+    /// The longest prefix with a candidate that holds, `/` left out.
+    fn by_prefix<'s>(&'s self, reached: Reached, view: &View<'_>) -> Option<Found<'s>> {
+        let mut way = self.paths.up(reached).filter(|(length, _)| *length > 0);
+        way.find_map(|(length, place)| {
+            let candidate = place.prefix.first(view)?;
+            Some(Found {
+                rule: &candidate.rule,
+                prefix: length,
+            })
+        })
+    }
+
+    fn by_pattern(&self, reached: Reached, view: &View<'_>) -> Option<&Candidate> {
+        let way = self.paths.up(reached);
+        let matching = way.flat_map(|(_, place)| place.patterns.matching(view.path));
+        let firsts = matching.filter_map(|choices| choices.first(view));
+        firsts.min_by_key(|candidate| candidate.position)
+    }
+
+    /// The prefix `/` says nothing of the path, so it is behind everything that does.
+    fn by_any_path(&self, view: &View<'_>) -> Option<&Candidate> {
+        let root = view.path.starts_with('/').then(|| self.paths.root())?;
+        root?.prefix.first(view)
     }
 }
 
-impl Candidate {
-    fn holds(&self, view: &View<'_>) -> bool {
-        let unmet = self
-            .conditions
-            .unmet(view.method, view.headers, &view.query);
-        unmet.is_none()
+/// Puts a candidate to its path. A path of a request starts with a slash; a match of another path has no request.
+fn add<'m>(sites: &mut PathTree<Site<'m>>, matches: &'m Match, candidate: Candidate) {
+    let candidate = (matches, candidate);
+    match &matches.path {
+        PathMatch::Exact(path) => {
+            if let Some(site) = sites.entry(path) {
+                site.exact.push(candidate);
+            }
+        }
+        PathMatch::Prefix(path) => {
+            if let Some(site) = sites.entry(path) {
+                site.prefix.push(candidate);
+            }
+        }
+        PathMatch::Regex(text) => {
+            if let Some(site) = sites.entry(&fixed_elements(text)) {
+                site.patterns.push((text.clone(), candidate));
+            }
+        }
     }
 }
 
-fn first<'a>(candidates: &'a [Candidate], view: &View<'_>) -> Option<&'a Rule> {
-    let candidate = candidates.iter().find(|candidate| candidate.holds(view))?;
-    Some(&candidate.rule)
-}
-
-/// Why a match does not apply to a request; nothing if it does. For explanations: `Routes::find` takes the same steps,
-/// but not one match after the other.
-pub(crate) fn why_not(matches: &Match, view: &View<'_>) -> Option<WhyNot> {
-    let covered = match &matches.path {
-        PathMatch::Exact(path) => path == view.path,
-        PathMatch::Prefix(prefix) => elements(view.path, prefix.len()) == Some(prefix),
-        PathMatch::Regex(text) => whole(text).is_some_and(|regex| regex.is_match(view.path)),
-    };
-    if !covered {
-        return Some(WhyNot::Path);
+impl Site<'_> {
+    fn close(self) -> Place {
+        let patterns = gather(self.patterns).into_iter();
+        let patterns = patterns.map(|(text, of)| (text, Choices::new(of)));
+        Place {
+            exact: Choices::new(self.exact),
+            prefix: Choices::new(self.prefix),
+            patterns: Patterns::new(patterns.collect()),
+        }
     }
-    let conditions = Conditions::new(matches);
-    let unmet = conditions.unmet(view.method, view.headers, &view.query)?;
-    Some(match unmet {
-        Unmet::Method => WhyNot::Method,
-        Unmet::Header(name) => WhyNot::Header(name.as_str().to_owned()),
-        Unmet::Query(name) => WhyNot::Query(name.to_owned()),
-    })
-}
-
-/// Why a match does not apply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum WhyNot {
-    Path,
-    Method,
-    Header(String),
-    Query(String),
 }
 
 /// The first `length` bytes of a path if these are whole path elements.
-fn elements(path: &str, length: usize) -> Option<&str> {
+pub(super) fn elements(path: &str, length: usize) -> Option<&str> {
     let whole = path.len() == length || path.as_bytes().get(length) == Some(&b'/');
     if whole { path.get(..length) } else { None }
 }

@@ -1,10 +1,13 @@
 //! A compiled rule: its filters and the split of its requests among backends.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
 use super::weighted::Weighted;
+use crate::auth::Auth;
 use crate::filter::Filters;
 use crate::refusal::Refusal;
 use crate::session::{SessionKey, Sessions};
@@ -16,11 +19,51 @@ pub(crate) struct Rule {
     /// Where it came from, for logs.
     pub(crate) id: RuleId,
     pub(crate) filters: Filters,
+    /// Who has to agree.
+    pub(crate) auth: Option<Auth>,
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Option<Retry>,
     pub(crate) sessions: Option<Sessions>,
     pub(crate) shares: Weighted<Share>,
+}
+
+/// Compiles rules, and remembers those in use: what a mirror has counted outlives a change of other rules.
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// By the address of the rule, which the entry itself keeps alive.
+    known: HashMap<usize, (Arc<gateway_ir::Rule>, Arc<Rule>)>,
+    pub(super) transports: Transports,
+    key: SessionKey,
+}
+
+impl Rules {
+    pub(super) fn new(key: SessionKey) -> Self {
+        Self {
+            known: HashMap::new(),
+            transports: Transports::default(),
+            key,
+        }
+    }
+
+    /// The compiled form of a rule.
+    pub(super) fn compile(&mut self, rule: &Arc<gateway_ir::Rule>) -> Arc<Rule> {
+        let (_, compiled) = self
+            .known
+            .entry(Arc::as_ptr(rule).addr())
+            .or_insert_with(|| {
+                let compiled = Rule::new(rule, &mut self.transports, &self.key);
+                (Arc::clone(rule), Arc::new(compiled))
+            });
+        Arc::clone(compiled)
+    }
+
+    /// Drops the rules and transports that no program uses any more.
+    pub(super) fn forget_unused(&mut self) {
+        self.known
+            .retain(|_, (_, compiled)| Arc::strong_count(compiled) > 1);
+        self.transports.forget_unused();
+    }
 }
 
 /// A backend's share of a rule's requests.
@@ -30,6 +73,8 @@ pub(crate) struct Share {
     pub(crate) destination: Result<Destination, Refusal>,
     /// The backendRef's own filters.
     pub(crate) filters: Filters,
+    /// Who has to agree.
+    pub(crate) auth: Option<Auth>,
     pub(crate) mirrors: Vec<Mirror>,
 }
 
@@ -88,6 +133,7 @@ impl Rule {
                     Target::Invalid(_) => Err(Refusal::NoBackend),
                 },
                 filters: Filters::new(&backend.filters),
+                auth: Auth::of(&backend.filters, transports),
                 mirrors: Mirror::of(&backend.filters, transports),
             };
             (backend.weight, share)
@@ -100,6 +146,7 @@ impl Rule {
         Self {
             id: rule.id.clone(),
             filters: Filters::new(&rule.filters),
+            auth: Auth::of(&rule.filters, transports),
             mirrors: Mirror::of(&rule.filters, transports),
             timeouts: rule.timeouts,
             retry: rule.retry.clone(),
@@ -108,7 +155,7 @@ impl Rule {
         }
     }
 
-    /// Everywhere that its requests and their copies may go.
+    /// Everywhere that its requests, their copies and the questions about them may go.
     pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
         let shares = self.shares.iter();
         shares
@@ -117,7 +164,9 @@ impl Rule {
                     .destination
                     .iter()
                     .chain(share.mirrors.iter().map(Mirror::destination))
+                    .chain(share.auth.iter().flat_map(Auth::destination))
             })
             .chain(self.mirrors.iter().map(Mirror::destination))
+            .chain(self.auth.iter().flat_map(Auth::destination))
     }
 }

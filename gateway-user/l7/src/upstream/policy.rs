@@ -26,7 +26,7 @@ pub(crate) struct Policy<'a> {
 
 impl Policy<'_> {
     /// Tries beside the first.
-    pub(super) fn retries(&self) -> u32 {
+    pub(crate) fn retries(&self) -> u32 {
         self.retry.map_or(CONNECT_RETRIES, |retry| retry.attempts)
     }
 

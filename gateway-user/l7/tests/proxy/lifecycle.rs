@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::client::{Http1, Http2, get, get_once, pod};
-use crate::config::plain;
+use crate::config::{plain, set};
 use crate::pods::Pod;
 use crate::rig::{PATIENCE, Rig, address, eventually};
 
@@ -18,7 +18,9 @@ async fn a_head_that_trickles_in_is_cut_off_at_its_deadline() {
     let pod = Pod::echo("a").await;
     let address = address();
     let mut snapshot = plain(address, &[pod.address]);
-    snapshot.proxy.header_timeout = Duration::from_millis(300);
+    set(&mut snapshot, |it| {
+        it.header_timeout = Duration::from_millis(300)
+    });
     let rig = Rig::start(snapshot).await;
 
     let started = Instant::now();
@@ -57,8 +59,12 @@ async fn an_idle_connection_closes_and_a_busy_one_does_not() {
     let slow = Pod::gated("slow", Arc::clone(&gate)).await;
     let address = address();
     let mut snapshot = plain(address, &[slow.address]);
-    snapshot.proxy.idle_timeout = Duration::from_millis(500);
-    snapshot.proxy.header_timeout = Duration::from_millis(500);
+    set(&mut snapshot, |it| {
+        it.idle_timeout = Duration::from_millis(500)
+    });
+    set(&mut snapshot, |it| {
+        it.header_timeout = Duration::from_millis(500)
+    });
     let rig = Rig::start(snapshot).await;
 
     let busy = tokio::spawn(async move { get_once(address, "h", "/").await });
@@ -84,7 +90,9 @@ async fn a_tls_handshake_that_does_not_begin_is_cut_off() {
         crate::config::listener("https", "*").certificate(&crate::config::certificate(&["a.test"]));
     let mut snapshot =
         crate::config::site(address, gateway_ir::PortProtocol::Tls, vec![https.build()]);
-    snapshot.proxy.tls_handshake_timeout = Duration::from_millis(100);
+    set(&mut snapshot, |it| {
+        it.tls_handshake_timeout = Duration::from_millis(100)
+    });
     let rig = Rig::start(snapshot).await;
 
     let mut silent = TcpStream::connect(address).await.expect("a connection");

@@ -8,7 +8,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 
 use crate::client::{self, Http1, get_once};
-use crate::config::{backend, rule, serving};
+use crate::config::{backend, rule, serving, set};
 use crate::pods::Pod;
 use crate::rig::{Rig, address, eventually};
 
@@ -92,7 +92,7 @@ async fn a_body_above_the_limit_is_sent_once() {
     let (pod, address) = (Pod::scripted("a", script).await, address());
     let rule = rule("/").retry(retry(&[500], 3)).to("a", 1, &[pod.address]);
     let mut snapshot = serving(address, vec![rule]);
-    snapshot.proxy.replay_bytes_max = 1_000;
+    set(&mut snapshot, |it| it.replay_bytes_max = 1_000);
     let _rig = Rig::start(snapshot).await;
 
     let answer = post(address, &"x".repeat(100_000)).await;

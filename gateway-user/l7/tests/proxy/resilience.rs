@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::client::{Http1, get_once, pod};
-use crate::config::plain;
+use crate::config::{plain, set};
 use crate::pods::Pod;
 use crate::rig::{Rig, address, eventually};
 
@@ -128,7 +128,9 @@ async fn failures_of_all_endpoints_have_their_own_statuses() {
         .collect(),
         ..Snapshot::default()
     };
-    snapshot.proxy.connect_timeout = Duration::from_millis(200);
+    set(&mut snapshot, |it| {
+        it.connect_timeout = Duration::from_millis(200)
+    });
     let rig = Rig::start(snapshot).await;
 
     assert_eq!(get_once(refused, "h", "/").await.status(), 503);

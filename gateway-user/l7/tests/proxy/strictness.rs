@@ -1,7 +1,7 @@
 //! One reading of every request: what others may read differently is refused.
 
 use crate::client::{exchange, status};
-use crate::config::plain;
+use crate::config::{plain, set};
 use crate::pods::Pod;
 use crate::rig::{Rig, address};
 
@@ -86,6 +86,23 @@ async fn heads_beyond_their_limits_are_refused() {
         ("large head", "GET /", &large, 431),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn each_port_has_limits_of_its_own() {
+    let pod = Pod::echo("a").await;
+    let (small, large) = (address(), address());
+    let mut snapshot = plain(small, &[pod.address]);
+    set(&mut snapshot, |it| it.path_bytes_max = 64);
+    snapshot.http.extend(plain(large, &[pod.address]).http);
+    let _rig = Rig::start(snapshot).await;
+
+    let path = "a".repeat(100);
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    for (address, expected) in [(small, 414), (large, 200)] {
+        let raw = exchange(address, request.as_bytes()).await;
+        assert_eq!(status(&raw), expected, "{raw}");
+    }
 }
 
 #[tokio::test]

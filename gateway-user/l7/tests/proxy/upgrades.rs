@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::config::plain;
+use crate::config::{plain, set};
 use crate::rig::{PATIENCE, Rig, address};
 
 const REQUEST: &[u8] =
@@ -18,7 +18,9 @@ async fn a_websocket_lasts_through_snapshots_and_ends_with_the_drain() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
     let address = address();
     let mut snapshot = plain(address, &[listener.local_addr().expect("an address")]);
-    snapshot.proxy.idle_timeout = Duration::from_millis(100);
+    set(&mut snapshot, |it| {
+        it.idle_timeout = Duration::from_millis(100)
+    });
     snapshot.proxy.drain_timeout = Duration::from_millis(300);
     let rig = Rig::start(snapshot).await;
     let pod = tokio::spawn(chat(listener));

@@ -1,14 +1,9 @@
 //! SanmonConfigs: pools and settings, each value checked.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
-use std::time::Duration;
 
-use gateway_crds::{AddressPool, Forwarded, Mode, Proxy};
-use gateway_ir::{
-    AddressRange, DatapathMode, DatapathSettings, ForwardedHeaders, Pool, ProxySettings,
-};
-use ipnet::IpNet;
+use gateway_crds::{AddressPool, Mode};
+use gateway_ir::{AddressRange, DatapathMode, DatapathSettings, Pool};
 
 use super::meta::selector;
 use crate::inputs::Inputs;
@@ -106,130 +101,6 @@ pub(crate) fn datapath(config: &SanmonConfig) -> DatapathSettings {
         },
         interfaces: config.spec.interfaces.clone(),
     }
-}
-
-/// Reads the proxy's settings; a value that is refused leaves its default in force and is named.
-pub(crate) fn proxy(config: &SanmonConfig) -> (ProxySettings, Vec<String>) {
-    let mut settings = ProxySettings::default();
-    let mut refused = Vec::new();
-    if let Some(given) = &config.spec.proxy {
-        deadlines(given, &mut settings, &mut refused);
-        limits(given, &mut settings, &mut refused);
-        forwarding(given, &mut settings, &mut refused);
-    }
-    (settings, refused)
-}
-
-fn deadlines(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
-    let mut set = |name: &str, text: &Option<String>, setting: &mut Duration| match text
-        .as_deref()
-        .map(duration)
-    {
-        None => {}
-        Some(Some(duration)) => *setting = duration,
-        Some(None) => refused.push(format!(
-            "proxy.{name} is not a duration above zero such as 500ms or 1m30s"
-        )),
-    };
-    let handshake = &mut settings.tls_handshake_timeout;
-    set(
-        "tlsHandshakeTimeout",
-        &given.tls_handshake_timeout,
-        handshake,
-    );
-    set(
-        "headerTimeout",
-        &given.header_timeout,
-        &mut settings.header_timeout,
-    );
-    set(
-        "idleTimeout",
-        &given.idle_timeout,
-        &mut settings.idle_timeout,
-    );
-    set(
-        "connectTimeout",
-        &given.connect_timeout,
-        &mut settings.connect_timeout,
-    );
-    let upstream_idle = &mut settings.upstream_idle_timeout;
-    set(
-        "upstreamIdleTimeout",
-        &given.upstream_idle_timeout,
-        upstream_idle,
-    );
-    set(
-        "drainTimeout",
-        &given.drain_timeout,
-        &mut settings.drain_timeout,
-    );
-}
-
-fn limits(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
-    let mut set =
-        |name: &str, value: Option<u32>, range: RangeInclusive<u32>, setting: &mut u32| match value
-        {
-            None => {}
-            Some(value) if range.contains(&value) => *setting = value,
-            Some(value) => refused.push(format!("proxy.{name} {value} is not in {range:?}")),
-        };
-    let bytes = &mut settings.header_bytes_max;
-    set(
-        "headerBytesMax",
-        given.header_bytes_max,
-        1024..=1 << 20,
-        bytes,
-    );
-    set(
-        "pathBytesMax",
-        given.path_bytes_max,
-        64..=1 << 20,
-        &mut settings.path_bytes_max,
-    );
-    set(
-        "streamsMax",
-        given.streams_max,
-        1..=65_535,
-        &mut settings.streams_max,
-    );
-    let connections = &mut settings.connections_max;
-    set(
-        "connectionsMax",
-        given.connections_max,
-        1..=u32::MAX,
-        connections,
-    );
-    let replay = &mut settings.replay_bytes_max;
-    set(
-        "replayBytesMax",
-        given.replay_bytes_max,
-        0..=1 << 24,
-        replay,
-    );
-}
-
-fn forwarding(given: &Proxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
-    for text in &given.trusted_proxies {
-        let address = text.parse::<IpAddr>().map(IpNet::from);
-        match text.parse::<IpNet>().or(address) {
-            Ok(net) => settings.trusted_proxies.push(net.trunc()),
-            Err(_syntax) => refused.push(format!(
-                "proxy.trustedProxies {text:?} is not a CIDR or an address"
-            )),
-        }
-    }
-    settings.trusted_proxies.sort_unstable();
-    settings.trusted_proxies.dedup();
-    settings.forwarded = match given.forwarded.unwrap_or_default() {
-        Forwarded::XForwarded => ForwardedHeaders::XForwarded,
-        Forwarded::XForwardedAndForwarded => ForwardedHeaders::XForwardedAndForwarded,
-    };
-}
-
-/// Gateway API: GEP-2257. No deadline may be zero: a proxy without deadlines is one that a slow client can stop.
-fn duration(text: &str) -> Option<Duration> {
-    let parsed = text.parse::<gateway_api::Duration>().ok()?;
-    (!parsed.is_zero()).then(|| Duration::new(parsed.as_secs(), parsed.subsec_nanos()))
 }
 
 /// The addresses of a Node that are its own on the cluster's network.

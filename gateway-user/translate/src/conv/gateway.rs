@@ -36,6 +36,7 @@ pub(crate) fn gateway(gateway: &kinds::Gateway) -> Gateway {
             name: ObjectName::new(namespace, &it.name),
         }),
         wishes: spec.addresses.iter().flatten().map(wish).collect(),
+        held: held(gateway),
         ignored: ignored(gateway),
         listeners: listeners.map(|it| listener(it, namespace)).collect(),
         allowed_sets: allowed_sets(allowed.and_then(|it| it.namespaces.as_ref())),
@@ -50,19 +51,8 @@ pub(crate) fn gateway(gateway: &kinds::Gateway) -> Gateway {
 }
 
 fn ignored(gateway: &kinds::Gateway) -> Vec<&'static str> {
-    let spec = &gateway.spec;
-    let infrastructure = spec.infrastructure.as_ref();
-    let has_metadata =
-        infrastructure.is_some_and(|it| it.labels.is_some() || it.annotations.is_some());
-    let fields = [
-        ("defaultScope", spec.default_scope.is_some()),
-        ("infrastructure.labels and annotations", has_metadata),
-    ];
-    fields
-        .into_iter()
-        .filter(|(_, is_set)| *is_set)
-        .map(|(name, _)| name)
-        .collect()
+    let scope = gateway.spec.default_scope.as_ref();
+    scope.map(|_| "defaultScope").into_iter().collect()
 }
 
 fn wish(address: &GatewayAddresses) -> AddressWish {
@@ -78,6 +68,13 @@ fn wish(address: &GatewayAddresses) -> AddressWish {
         |_syntax| AddressWish::Unsupported(format!("{value:?} is not an IP address")),
         AddressWish::Address,
     )
+}
+
+fn held(gateway: &kinds::Gateway) -> Vec<IpAddr> {
+    let status = gateway.status.as_ref();
+    let addresses = status.and_then(|it| it.addresses.as_ref());
+    let addresses = addresses.into_iter().flatten();
+    addresses.filter_map(|it| it.value.parse().ok()).collect()
 }
 
 fn clients(frontend: &GatewayTlsFrontend, namespace: &str) -> Clients {

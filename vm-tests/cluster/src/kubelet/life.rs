@@ -17,7 +17,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::environment::Place;
 use super::logs;
-use super::sandbox::{self, Network, Plan};
+use super::sandbox::{self, Access, Network, Plan};
 use super::status::{self, Addresses, View};
 use super::volumes::{self, Content};
 use super::{Context, Images};
@@ -135,6 +135,7 @@ impl Life {
             folders: Vec::new(),
             files: Vec::new(),
             binds: Vec::new(),
+            access: access(&spec.containers),
         };
         for container in &spec.containers {
             let program = program(&settings.images, container)?;
@@ -264,6 +265,19 @@ fn program(images: &Images, container: &Container) -> anyhow::Result<PathBuf> {
     Ok(program
         .with_context(|| format!("there is no program for the image {name}"))?
         .clone())
+}
+
+/// What containers may write to: they share a root directory.
+fn access(containers: &[Container]) -> Access {
+    let is_sealed = |container: &Container| {
+        let security = container.security_context.as_ref();
+        security.and_then(|it| it.read_only_root_filesystem) == Some(true)
+    };
+    if containers.iter().all(is_sealed) {
+        Access::Nothing
+    } else {
+        Access::Everything
+    }
 }
 
 /// Where a container finds its program.

@@ -26,6 +26,15 @@ pub(super) enum Network {
     Node,
 }
 
+/// What a pod may write to, beside its volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Its root directory, and the kernel's parameters.
+    Everything,
+    /// Nothing, as `readOnlyRootFilesystem` says and as container runtimes mount the kernel's file systems.
+    Nothing,
+}
+
 /// What is to be made.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -41,6 +50,8 @@ pub(super) struct Plan {
     pub(super) files: Vec<(PathBuf, Vec<u8>)>,
     /// Files and folders of the machine, and their path in the new root.
     pub(super) binds: Vec<(PathBuf, PathBuf)>,
+    /// What else may be written to.
+    pub(super) access: Access,
 }
 
 /// Makes it. Processes that are started in the result see the new root. Blocks.
@@ -89,6 +100,22 @@ fn enter(plan: &Plan) -> anyhow::Result<()> {
     }
     for (number, (_, target)) in plan.binds.iter().enumerate() {
         bind(&Path::new("/").join(waiting(number)), target)?;
+    }
+    match plan.access {
+        Access::Everything => Ok(()),
+        Access::Nothing => seal(),
+    }
+}
+
+/// Makes the root directory and the kernel's file systems read-only; what is mounted below them stays as it is.
+fn seal() -> anyhow::Result<()> {
+    let parameters = Path::new("/proc/sys");
+    bind(parameters, parameters)?;
+    let none: Option<&str> = None;
+    for place in [parameters, Path::new("/sys"), Path::new("/")] {
+        let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        mount(none, place, none, read_only, none)
+            .with_context(|| format!("cannot make {} read-only", place.display()))?;
     }
     Ok(())
 }

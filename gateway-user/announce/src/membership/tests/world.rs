@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::super::heartbeat::{Heartbeat, NodeId, Serving};
-use super::super::{Fitness, Identity, Membership, Scene, Terms};
+use super::super::terms::Terms;
+use super::super::{Fitness, Identity, Membership, Scene};
 
 /// How finely time passes.
 const TICK: Duration = Duration::from_millis(1);
@@ -33,6 +34,9 @@ struct Node {
     /// This node's seconds per second, in millionths.
     rate: u64,
     offset: Duration,
+    terms: Terms,
+    /// Until when a grant on terms that it no longer has may be kept by another node: it must not start before.
+    bound_until: Duration,
     /// The answers of the kernel, by deadline on the node's clock; they outlive the process.
     kernel: BTreeMap<IpAddr, Duration>,
     /// The nodes in whose favour it gave an address up, each until its own deadline has passed.
@@ -86,6 +90,8 @@ impl World {
                 lives: 1000,
                 rate: 992_000 + world.roll(16_000),
                 offset: Duration::from_millis(world.roll(1_000_000)),
+                terms: Terms::default(),
+                bound_until: Duration::ZERO,
                 kernel: BTreeMap::new(),
                 named: BTreeMap::new(),
             };
@@ -131,28 +137,46 @@ impl World {
             .membership
             .as_ref()
             .is_some_and(|it| it.scene.serving == Serving::Nothing);
-        if self.nodes[index].membership.is_some() && !leaves {
+        let is_bound = self.now < self.nodes[index].bound_until;
+        if is_bound || (self.nodes[index].membership.is_some() && !leaves) {
             return;
         }
         let now = self.clock(index);
-        let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
-        let scene = Scene {
-            voters: nodes.clone(),
-            nodes,
-            vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
-            ..Scene::default()
-        };
+        let scene = self.scene(self.nodes[index].terms);
         let node = &mut self.nodes[index];
         node.lives += 1;
         node.frozen = false;
         let identity = Identity {
             node: id(index),
             incarnation: node.lives,
-            terms: Terms::default(),
         };
-        let mut membership = Membership::new(now, identity);
-        membership.update(now, scene);
-        node.membership = Some(membership);
+        node.membership = Some(Membership::new(now, identity, scene));
+    }
+
+    /// Gives a node other settings, also while it runs.
+    pub(super) fn set_terms(&mut self, index: usize, terms: Terms) {
+        let now = self.clock(index);
+        let scene = self.scene(terms);
+        let node = &mut self.nodes[index];
+        node.bound_until = node.bound_until.max(self.now + node.terms.grant() * 2);
+        node.terms = terms;
+        if let (Some(membership), false) = (&mut node.membership, node.frozen)
+            && membership.scene.serving != Serving::Nothing
+        {
+            membership.update(now, scene);
+        }
+        self.follow(index);
+    }
+
+    fn scene(&self, terms: Terms) -> Scene {
+        let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
+        Scene {
+            voters: nodes.clone(),
+            nodes,
+            vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
+            terms,
+            ..Scene::default()
+        }
     }
 
     /// The next life of a node will be known by a lower number than the ones before.
@@ -265,10 +289,7 @@ impl World {
         let (Some(membership), false) = (&mut node.membership, node.frozen) else {
             return;
         };
-        node.kernel = membership
-            .holdings()
-            .map(|it| (it.vip, it.evidence + Terms::default().lease))
-            .collect();
+        node.kernel = membership.holdings().map(|it| (it.vip, it.until)).collect();
         for (vip, candidate) in &membership.candidates {
             if let super::State::Releasing { to, .. } = candidate.state {
                 node.named.insert(*vip, to);

@@ -13,9 +13,11 @@ use gateway_translate::{Inputs, Kind, Object, ObjectKey};
 use kube::core::{ApiResource, DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
+use super::Shown;
 use super::reference::references;
+use crate::infrastructure::service::SeenService;
+use crate::seen_status::Seen;
 use crate::status::merge;
-use crate::status::seen::{Seen, SeenAll};
 use crate::{Content, Problem, Severity};
 
 /// What `kubectl apply` remembers: the whole manifest once more.
@@ -28,7 +30,7 @@ const PLACE: &str = "cluster";
 pub(super) struct Store {
     inputs: Inputs,
     records: BTreeMap<ObjectKey, Record>,
-    seen: SeenAll,
+    shown: Shown,
     changed: bool,
 }
 
@@ -44,10 +46,10 @@ struct Record {
 }
 
 impl Store {
-    /// Starts empty; statuses are shown in `seen`.
-    pub(super) fn new(seen: SeenAll) -> Self {
+    /// Starts empty.
+    pub(super) fn new(shown: Shown) -> Self {
         Self {
-            seen,
+            shown,
             ..Self::default()
         }
     }
@@ -65,13 +67,20 @@ impl Store {
             ..
         } = object;
         let key = key_of(kind, &metadata);
-        let resource_version = metadata.resource_version.take().unwrap_or_default();
-        strip(&mut metadata);
         if merge::has_status(kind) {
             let status = data.get("status").unwrap_or(&Value::Null);
-            let seen = Seen::new(Arc::clone(resource), resource_version, status);
-            self.seen.set(key.clone(), seen);
+            let uid = metadata.uid.clone().unwrap_or_default();
+            let version = metadata.resource_version.clone().unwrap_or_default();
+            let seen = Seen::new(Arc::clone(resource), uid, version, status);
+            self.shown.statuses.set(key.clone(), seen);
         }
+        if kind == Kind::Service {
+            match SeenService::of(&metadata) {
+                Some(seen) => drop(self.shown.services.set(key.clone(), seen)),
+                None => self.shown.services.remove(&key),
+            }
+        }
+        strip(&mut metadata);
         trim(kind, &mut data);
         let value = whole(resource, &metadata, data);
         let hash = hash_of(&value);
@@ -99,7 +108,8 @@ impl Store {
 
     /// Forgets an object.
     pub(super) fn remove(&mut self, key: &ObjectKey) {
-        self.seen.remove(key);
+        self.shown.statuses.remove(key);
+        self.shown.services.remove(key);
         if self.records.remove(key).is_some() {
             self.inputs.remove(key);
             self.changed = true;
@@ -176,6 +186,7 @@ pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> ObjectKey {
 }
 
 fn strip(metadata: &mut ObjectMeta) {
+    metadata.resource_version = None;
     metadata.managed_fields = None;
     metadata.owner_references = None;
     metadata.uid = None;
@@ -184,14 +195,15 @@ fn strip(metadata: &mut ObjectMeta) {
     }
 }
 
-/// Drops the status: of Nodes the addresses are read, of everything else nothing.
+/// Drops the status: of Nodes and Gateways the addresses are read, of everything else nothing.
 fn trim(kind: Kind, data: &mut Value) {
     let Some(fields) = data.as_object_mut() else {
         return;
     };
     let status = fields.remove("status");
-    if kind == Kind::Node {
-        let addresses = status.and_then(|mut it| it.get_mut("addresses").map(Value::take));
+    if matches!(kind, Kind::Node | Kind::Gateway)
+        && let Some(addresses) = status.and_then(|mut it| it.get_mut("addresses").map(Value::take))
+    {
         fields.insert("status".to_owned(), json!({"addresses": addresses}));
     }
 }

@@ -35,6 +35,18 @@ fn a_new_gateway_gets_its_whole_status_in_one_write() {
 }
 
 #[test]
+fn the_count_of_listener_sets_goes_to_zero_with_the_last() {
+    let mut wanted = gateway(3, ConditionStatus::True);
+    let without = first(Kind::Gateway, &wanted, EARLIER);
+    assert_eq!(without.get("attachedListenerSets"), None);
+    wanted.attached_listener_sets = Some(1);
+    let status = first(Kind::Gateway, &wanted, EARLIER);
+    wanted.attached_listener_sets = None;
+    let patch = written(Kind::Gateway, &status, &wanted);
+    assert_eq!(patch, json!({"attachedListenerSets": 0}));
+}
+
+#[test]
 fn what_is_there_already_is_not_written_again() {
     let wanted = gateway(3, ConditionStatus::True);
     let status = written(Kind::Gateway, &Value::Null, &wanted);

@@ -2,14 +2,19 @@
 
 use gateway_ir::{
     Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, Match,
-    ObjectName, Precedence, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
+    ObjectName, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
     WeightedBackend,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-use http::HeaderName;
+use http::{HeaderName, Method};
+
+use regex::Regex;
 
 use super::*;
+use crate::program::{Query, steps};
+use crate::session::SessionKey;
+use crate::transport::Transports;
 
 /// Gateway API, `HTTPRouteRule.matches`: "Proxy or Load Balancer routing configuration generated from HTTPRoutes MUST
 /// prioritize matches based on the following criteria, continuing on ties."
@@ -172,11 +177,78 @@ proptest::proptest! {
         let program = program(&matches);
         let linear = program
             .entries()
-            .iter()
             .find(|entry| naive(&entry.matches, &request))
             .map(|entry| entry.rule.id.index);
         proptest::prop_assert_eq!(find(&program, &request), linear);
     }
+}
+
+proptest::proptest! {
+    /// The same where many matches differ in little but what they ask for.
+    #[test]
+    fn matches_of_one_path_are_told_apart_by_all_they_ask_for(
+        matches in proptest::collection::vec(any_conditions(), 0..16),
+        get in any::<bool>(),
+        headers in proptest::collection::btree_map("[u-z]", "[12]", 0..5),
+        params in proptest::collection::btree_map("[u-z]", "[12]", 0..5),
+    ) {
+        let query: Vec<String> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let method = if get { "GET" } else { "POST" };
+        let request = request(method, &format!("/a?{}", query.join("&")), &headers);
+        let program = program(&matches);
+        let linear = program.entries().find(|entry| naive(&entry.matches, &request));
+        let linear = linear.map(|entry| entry.rule.id.index);
+        proptest::prop_assert_eq!(find(&program, &request), linear);
+    }
+}
+
+/// What a lookup costs may depend on the request and on the kinds of facts that routes ask for, not on their number.
+#[test]
+fn a_lookup_takes_as_many_steps_among_10_routes_as_among_10_000() {
+    let same_steps = |shape: &str, of: &dyn Fn(usize) -> Match| {
+        assert_eq!(steps(10, of), steps(10_000, of), "{shape}");
+    };
+    same_steps("exact paths", &|i| {
+        at(PathMatch::Exact(format!("/p/{i}/x")))
+    });
+    same_steps("prefixes", &|i| at(prefix(&format!("/p/{i}"))));
+    same_steps("prefixes of many lengths", &|i| {
+        at(prefix(&format!("/p/{i}{}", "/y".repeat((i + 93) % 100))))
+    });
+    same_steps("values of a header", &|i| Match {
+        headers: vec![header("x", &i.to_string())],
+        ..at(prefix("/p"))
+    });
+    same_steps("names of headers", &|i| Match {
+        headers: vec![HeaderMatch {
+            name: HeaderName::try_from(format!("x-{i}")).expect("a name"),
+            value: ValueMatch::Exact("1".to_owned()),
+        }],
+        ..at(prefix("/p"))
+    });
+    same_steps("values of a parameter", &|i| Match {
+        query: vec![query("q", &i.to_string())],
+        ..at(prefix("/p"))
+    });
+}
+
+#[test]
+fn expressions_below_other_paths_are_not_asked() {
+    let of = |i| at(PathMatch::Regex(format!("/p/{i}/[a-z]*")));
+    assert_eq!(steps(10, &of), steps(300, &of));
+}
+
+/// The steps of a lookup for the eighth of so many matches.
+fn steps(count: usize, of: &dyn Fn(usize) -> Match) -> usize {
+    let matches: Vec<Match> = (0..count).map(of).collect();
+    let mut rules = Rules::new(SessionKey::draw().expect("a key"));
+    let routes = Routes::new(&program(&matches), &mut rules);
+    let request = request("GET", "/p/7/x?q=7", &[("x", "7"), ("x-7", "1")]);
+    let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id.index));
+    assert_eq!(found, Some(7));
+    steps
 }
 
 fn naive(matches: &Match, request: &http::Request<()>) -> bool {
@@ -193,7 +265,7 @@ fn naive(matches: &Match, request: &http::Request<()>) -> bool {
     let value = |value: &ValueMatch, actual: Option<&str>| match value {
         ValueMatch::Exact(text) => actual == Some(text),
         ValueMatch::Regex(regex) => actual.is_some_and(|actual| {
-            Regex::new(&format!("^{regex}$"))
+            Regex::new(&format!("^(?:{regex})$"))
                 .expect("a regular expression")
                 .is_match(actual)
         }),
@@ -212,11 +284,9 @@ fn naive(matches: &Match, request: &http::Request<()>) -> bool {
         })
         && matches.query.iter().all(|param| {
             let prefix = format!("{}=", param.name);
-            let query = request.uri().query();
-            value(
-                &param.value,
-                query.and_then(|query| query.strip_prefix(&prefix)),
-            )
+            let query = request.uri().query().unwrap_or_default();
+            let actual = query.split('&').find_map(|pair| pair.strip_prefix(&prefix));
+            value(&param.value, actual)
         })
 }
 
@@ -227,10 +297,7 @@ fn any_match() -> impl Strategy<Value = Match> {
         prop_oneof![Just("/a.*"), Just("/[ab]+"), Just("/.*b")]
             .prop_map(|regex| PathMatch::Regex(regex.to_owned())),
     ];
-    let value = prop_oneof![
-        "[12]".prop_map(ValueMatch::Exact),
-        Just(ValueMatch::Regex("[12]".to_owned()))
-    ];
+    let value = any_value();
     let header = value.clone().prop_map(|value| HeaderMatch {
         name: HeaderName::from_static("x"),
         value,
@@ -253,34 +320,62 @@ fn any_match() -> impl Strategy<Value = Match> {
         })
 }
 
+/// Matches of the path `/a`.
+fn any_conditions() -> impl Strategy<Value = Match> {
+    let facts = || proptest::collection::btree_map("[u-z]", any_value(), 0..4);
+    (any::<bool>(), any::<bool>(), facts(), facts()).prop_map(|(exact, get, headers, query)| {
+        Match {
+            path: if exact {
+                PathMatch::Exact("/a".to_owned())
+            } else {
+                prefix("/a")
+            },
+            method: get.then_some(Method::GET),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| HeaderMatch {
+                    name: HeaderName::try_from(name).expect("a name"),
+                    value,
+                })
+                .collect(),
+            query: query
+                .into_iter()
+                .map(|(name, value)| QueryMatch { name, value })
+                .collect(),
+        }
+    })
+}
+
+fn any_value() -> impl Strategy<Value = ValueMatch> + Clone {
+    prop_oneof![
+        "[12]".prop_map(ValueMatch::Exact),
+        prop_oneof![Just("[12]"), Just("2|3"), Just(".*")]
+            .prop_map(|regex| ValueMatch::Regex(regex.to_owned())),
+    ]
+}
+
 /// The index of the rule that the compiled program finds.
 fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
-    let view = View {
+    let mut rules = Rules::new(SessionKey::draw().expect("a key"));
+    let routes = Routes::new(program, &mut rules);
+    routes.find(&view(request)).map(|found| found.rule.id.index)
+}
+
+fn view(request: &http::Request<()>) -> View<'_> {
+    View {
         method: request.method(),
         path: request.uri().path(),
         headers: request.headers(),
         query: Query::new(request.uri().query()),
-    };
-    Routes::new(
-        program,
-        &mut Transports::default(),
-        &SessionKey::draw().expect("a key"),
-    )
-    .find(&view)
-    .map(|found| found.rule.id.index)
+    }
 }
 
 fn program(matches: &[Match]) -> HostProgram {
     let entries = matches.iter().enumerate().map(|(index, matches)| {
-        let id = id(index);
-        Entry {
-            precedence: Precedence::new(matches, None, &id, 0),
-            matches: matches.clone(),
-            match_index: 0,
-            rule: Arc::new(ir_rule(index, vec![backend(1, 80)])),
-        }
+        let rule = Arc::new(ir_rule(index, vec![backend(1, 80)]));
+        Entry::new(matches.clone(), None, rule, 0)
     });
-    HostProgram::new(entries.collect())
+    HostProgram::new(entries)
 }
 
 fn ir_rule(index: usize, backends: Vec<WeightedBackend>) -> gateway_ir::Rule {

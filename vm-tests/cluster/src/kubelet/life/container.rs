@@ -1,12 +1,14 @@
 //! A container: a process, started again whenever it ends, until it is to end.
 
+mod rights;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs::File;
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,7 +149,8 @@ impl Ready {
             .with_context(|| format!("cannot write {}", self.job.log.display()))?;
         // One pipe for both streams keeps their lines in order.
         let (lines, writer) = std::io::pipe()?;
-        let mut command = Command::new(&self.job.program);
+        let security = self.job.container.security_context.as_ref();
+        let mut command = rights::command(&self.job.program, security)?;
         command
             .args(&self.arguments)
             .env_clear()

@@ -1,6 +1,7 @@
 //! What events make of the content.
 
 use super::*;
+use crate::seen::SeenAll;
 
 #[test]
 fn a_change_of_status_is_seen_and_is_no_change() {
@@ -146,9 +147,10 @@ fn of_a_node_the_addresses_are_kept_and_its_heartbeat_is_no_change() {
     assert!(store.take_changed(&BTreeSet::new()).is_none());
 }
 
-fn store() -> (Store, SeenAll) {
-    let seen = SeenAll::default();
-    (Store::new(seen.clone()), seen)
+fn store() -> (Store, SeenAll<Seen>) {
+    let shown = Shown::default();
+    let seen = shown.statuses.clone();
+    (Store::new(shown), seen)
 }
 
 fn apply(store: &mut Store, kind: Kind, object: Value) {

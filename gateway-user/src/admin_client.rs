@@ -19,19 +19,32 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// When nobody answers, or what answers is no page of this release.
 pub(crate) fn fetch<T: DeserializeOwned>(admin: SocketAddr, path: &str) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let body = runtime.block_on(async {
-        tokio::time::timeout(TIMEOUT, get(admin, path))
-            .await
-            .with_context(|| format!("no answer from {admin} within {} s", TIMEOUT.as_secs()))?
-    })?;
+    let body = get(admin, path, "application/json")?;
     serde_json::from_slice(&body)
         .with_context(|| format!("{admin}{path} is not a page of this release"))
 }
 
-async fn get(admin: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
+/// Fetches a page in its form for people.
+///
+/// # Errors
+/// When nobody answers, or what answers is no text.
+pub(crate) fn fetch_text(admin: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let body = get(admin, path, "text/plain")?;
+    String::from_utf8(body.to_vec()).with_context(|| format!("{admin}{path} is not a text"))
+}
+
+fn get(admin: SocketAddr, path: &str, accept: &str) -> anyhow::Result<Bytes> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        tokio::time::timeout(TIMEOUT, ask(admin, path, accept))
+            .await
+            .with_context(|| format!("no answer from {admin} within {} s", TIMEOUT.as_secs()))?
+    })
+}
+
+async fn ask(admin: SocketAddr, path: &str, accept: &str) -> anyhow::Result<Bytes> {
     let stream = TcpStream::connect(admin).await.with_context(|| {
         format!("no agent at {admin}; is `sanmon run` up, and is this its --admin address?")
     })?;
@@ -40,6 +53,7 @@ async fn get(admin: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
     let connection = tokio::spawn(connection);
     let request = Request::get(path)
         .header(header::HOST, admin.to_string())
+        .header(header::ACCEPT, accept)
         .body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
