@@ -14,6 +14,7 @@ mod gates;
 mod get;
 mod interfaces;
 mod links;
+mod moves;
 mod output;
 mod routes;
 mod telemetry;
