@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use gateway_control::{Folder, Problem, Published, Severity};
 use gateway_translate::{
-    Condition, ConditionStatus, ConditionType, ObjectStatus, Settings, Warning,
+    Condition, ConditionStatus, ConditionType, ObjectStatus, Settings, Statuses, Warning,
 };
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ struct Report {
     /// What would be off on this machine, with these rights.
     notes: Vec<String>,
     /// What would become of the objects.
-    objects: Vec<ObjectStatus>,
+    objects: Statuses,
     /// What would be served as configured, and is hardly meant so.
     warnings: Vec<Warning>,
 }

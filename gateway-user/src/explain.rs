@@ -3,9 +3,6 @@
 //! With `--config` a folder is translated and compiled here; without it the running agent is asked, which explains by
 //! the program that it serves with.
 
-mod question;
-mod text;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,11 +14,9 @@ use gateway_l7::Explainer;
 use gateway_translate::Settings;
 use serde_json::Value;
 
-pub(crate) use self::question::Asked;
-use self::question::Detail;
-pub(crate) use self::text::draw;
 use crate::admin_client::{fetch, fetch_text};
 use crate::cli::ExplainArguments;
+use crate::explanation::{Asked, Detail, draw};
 use crate::output::{self, Format};
 
 pub(crate) fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {

@@ -10,6 +10,7 @@ mod check;
 mod cli;
 mod config;
 mod explain;
+mod explanation;
 mod gates;
 mod get;
 mod interfaces;

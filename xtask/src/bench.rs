@@ -13,6 +13,8 @@ pub(crate) enum Subject {
     Packets,
     /// CPU time per request of the proxy, beside nginx and HAProxy where they are installed
     Requests,
+    /// What many routes cost: instructions of a lookup, time and allocations of a translation
+    Routes,
 }
 
 /// Runs one benchmark, or all of them.
@@ -28,9 +30,10 @@ pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Re
                 "packets"
             }
             Subject::Requests => {
-                build::release(workspace)?;
+                build::release(workspace, build::Linking::Shared)?;
                 "requests"
             }
+            Subject::Routes => "routes",
         };
         run::visibly(
             run::cargo(workspace)

@@ -1,6 +1,8 @@
 //! Builds the product: the eBPF object, then the binary with the object inside.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, bail};
 
@@ -9,17 +11,22 @@ use crate::run;
 use crate::setup::{self, Outcome, Tools};
 use crate::workspace::Workspace;
 
+/// How the release binary is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linking {
+    /// With the C library of the machine that it runs on.
+    Shared,
+    /// With everything inside, for an image without files.
+    Static,
+}
+
 /// Builds the release binary and says where it is.
-pub(crate) fn release(workspace: &Workspace) -> anyhow::Result<()> {
+pub(crate) fn release(workspace: &Workspace, linking: Linking) -> anyhow::Result<()> {
     compile(workspace, &setup::require(workspace)?)?;
-    run::visibly(run::cargo(workspace).args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "gateway-user",
-    ]))?;
-    let binary = workspace.release_binary("sanmon");
+    let binary = match linking {
+        Linking::Shared => shared(workspace)?,
+        Linking::Static => alone(workspace)?,
+    };
     let size = fs::metadata(&binary)
         .with_context(|| format!("cannot find {}", binary.display()))?
         .len();
@@ -30,6 +37,51 @@ pub(crate) fn release(workspace: &Workspace) -> anyhow::Result<()> {
         size / 100_000 % 10
     );
     Ok(())
+}
+
+fn shared(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    run::visibly(&mut cargo(workspace))?;
+    Ok(workspace.release_binary("sanmon"))
+}
+
+/// Builds the binary without an interpreter, and puts it into a folder of its own: all that an image needs.
+fn alone(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let about = run::quietly(run::cargo(workspace).args(["--version", "--verbose"]))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("`cargo --version --verbose` does not name the host")?;
+    // Named, so that the flags do not reach the build scripts, whose macros are shared libraries.
+    run::visibly(
+        cargo(workspace)
+            .args(["--target", host])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+    )?;
+    let folder = workspace.target().join("static");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let binary = folder.join("sanmon");
+    let built = workspace.target().join(host).join("release/sanmon");
+    fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
+    // As in the image: a root directory with nothing else in it.
+    if setup::is_root() {
+        run::quietly(
+            Command::new("chroot")
+                .arg(&folder)
+                .args(["/sanmon", "version"]),
+        )
+        .context("the binary does not run alone")?;
+    }
+    Ok(binary)
+}
+
+fn cargo(workspace: &Workspace) -> Command {
+    let mut command = run::cargo(workspace);
+    command.args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "gateway-user",
+    ]);
+    command
 }
 
 /// Makes the machine ready and the eBPF object current, for a command that shows or tests what this user can run.

@@ -4,6 +4,8 @@
 //! long as it lives, which tells a running one from what a dead one has left.
 
 mod go;
+mod install;
+mod module;
 mod programs;
 mod versions;
 
@@ -37,9 +39,10 @@ const READY: &str = "ready";
 /// What to do with the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(crate) enum Action {
-    /// Build what it needs (ten minutes the first time) and start it; it runs until `down`
+    /// Build what it needs (ten minutes the first time), start it and install this checkout's Sanmon in it; it runs
+    /// until `down`. If it runs already, replace its agents
     Up {
-        /// How many nodes it has
+        /// How many nodes a new one has
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
     },
@@ -64,9 +67,24 @@ fn image(name: &str, program: &Path) -> String {
     format!("--image={name}={}", program.display())
 }
 
-/// Builds the Gateway API's conformance suite if it has to, and says where it is.
-pub(crate) fn suite(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    programs::suite(workspace, &Versions::read(workspace)?)
+/// The Gateway API's conformance suite.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// The version of the Gateway API that it belongs to.
+    pub(crate) version: String,
+}
+
+impl Suite {
+    /// Builds it if it is not there yet.
+    pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Self> {
+        let versions = Versions::read(workspace)?;
+        Ok(Self {
+            program: programs::suite(workspace, &versions)?,
+            version: versions.gateway_api,
+        })
+    }
 }
 
 /// The cluster of this checkout.
@@ -95,20 +113,25 @@ impl Cluster {
         Ok(self.state()? == State::Runs)
     }
 
+    /// Its keys, logs and data.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The program that runs another one on the cluster's client.
     pub(crate) fn client(&self) -> PathBuf {
         self.folder.join("client")
     }
 
-    fn up(&self, workspace: &Workspace, nodes: u8) -> anyhow::Result<()> {
+    /// Starts it if it does not run, and installs this checkout's Sanmon.
+    pub(crate) fn up(&self, workspace: &Workspace, nodes: u8) -> anyhow::Result<()> {
         if !setup::is_root() {
             bail!("the cluster is made of network namespaces, which needs root");
         }
-        if self.state()? == State::Runs {
-            println!("the cluster is up already");
-            return self.show();
-        }
-        let programs = Programs::build(workspace, &Versions::read(workspace)?)?;
+        let versions = Versions::read(workspace)?;
+        let programs = Programs::build(workspace, &versions)?;
+        let gateway_api = programs::crds(workspace, &versions)?;
+        programs::helm(workspace, &versions)?;
         build::object(workspace)?;
         println!("building sanmon and the cluster");
         run::visibly(run::cargo(workspace).args([
@@ -120,15 +143,31 @@ impl Cluster {
             "gateway-user",
             "--bins",
         ]))?;
-        // What a former cluster has left; the lock says that nobody uses it.
+        let agents = match self.state()? {
+            State::Runs => {
+                println!("the cluster is up already; its agents are replaced");
+                install::Agents::Old
+            }
+            State::Stopped => {
+                self.clear()?;
+                self.start(workspace, &programs, nodes)?;
+                install::Agents::None
+            }
+        };
+        let start = Instant::now();
+        install::all(self, workspace, &gateway_api, agents)?;
+        println!("Sanmon serves after {}", run::elapsed(start.elapsed()));
+        self.show()
+    }
+
+    /// Removes what a former cluster has left; the lock says that nobody uses it.
+    fn clear(&self) -> anyhow::Result<()> {
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)
                 .with_context(|| format!("cannot remove {}", self.folder.display()))?;
         }
         fs::create_dir_all(&self.folder)
-            .with_context(|| format!("cannot make {}", self.folder.display()))?;
-        self.start(workspace, &programs, nodes)?;
-        self.show()
+            .with_context(|| format!("cannot make {}", self.folder.display()))
     }
 
     fn start(&self, workspace: &Workspace, programs: &Programs, nodes: u8) -> anyhow::Result<()> {
@@ -171,7 +210,8 @@ impl Cluster {
         )
     }
 
-    fn down(&self) -> anyhow::Result<()> {
+    /// Ends it, if it runs.
+    pub(crate) fn down(&self) -> anyhow::Result<()> {
         if self.state()? == State::Stopped {
             println!("the cluster is down");
             return Ok(());

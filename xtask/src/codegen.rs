@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// What to do with the generated files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Make them anew.
+    /// Make anew what is out of date.
     Write,
     /// Fail if one is not what it would be.
     Check,
@@ -54,18 +54,19 @@ const OWN_KINDS: [&str; 2] = ["sanmonconfigs", "sanmongatewayconfigs"];
 /// Writes or checks every generated file.
 pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
     let root = workspace.root();
-    let kopium = match action {
-        Action::Write => Some(setup::tool(workspace, KOPIUM)?),
-        Action::Check => None,
-    };
     for (kind, plural) in KINDS {
         let crd = root.join(format!(
             "gateway-user/crds/vendor/gateway-api-{GATEWAY_API}/gateway.networking.k8s.io_{plural}.yaml"
         ));
         let target = root.join(format!("gateway-user/crds/src/{plural}.rs"));
-        match &kopium {
-            Some(kopium) => write_types(kopium, kind, &crd, &target)?,
-            None => check_types(&crd, &target)?,
+        let found = check_types(&crd, &target);
+        match action {
+            // kopium takes minutes to build, so it is asked for only when there is work for it.
+            Action::Write if found.is_err() => {
+                write_types(&setup::tool(workspace, KOPIUM)?, kind, &crd, &target)?;
+            }
+            Action::Write => {}
+            Action::Check => found?,
         }
     }
     for plural in OWN_KINDS {

@@ -45,7 +45,11 @@ enum Command {
     /// Find or install what the eBPF build needs; the other commands do this by themselves
     Setup,
     /// Build the release binary with the eBPF object inside
-    Build,
+    Build {
+        /// Link it statically, for an image with nothing else in it
+        #[arg(long = "static")]
+        alone: bool,
+    },
     /// Show Sanmon at work on a LAN of network namespaces (as root; without root, the proxy alone)
     Demo {
         /// Leave the LAN up at the end and say how to enter it
@@ -101,7 +105,14 @@ fn perform(command: Command) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match command {
         Command::Setup => setup::require(&workspace).map(drop),
-        Command::Build => build::release(&workspace),
+        Command::Build { alone } => {
+            let linking = if alone {
+                build::Linking::Static
+            } else {
+                build::Linking::Shared
+            };
+            build::release(&workspace, linking)
+        }
         Command::Demo { keep } => {
             let ending = if keep {
                 demo::Ending::Keep

@@ -10,7 +10,7 @@ pub mod writer;
 use std::collections::BTreeMap;
 
 use gateway_ir::ObjectName;
-use gateway_translate::{Inputs, Kind, ObjectStatus};
+use gateway_translate::{Inputs, Kind, Statuses};
 
 /// What the Service of a Gateway is to carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Infrastructure {
 }
 
 /// What every Gateway of ours is to have: those that the translation speaks of.
-pub fn wanted(inputs: &Inputs, statuses: &[ObjectStatus]) -> Vec<Infrastructure> {
+pub fn wanted(inputs: &Inputs, statuses: &Statuses) -> Vec<Infrastructure> {
     let ours = statuses.iter().map(|it| &it.object);
     let ours = ours.filter(|it| it.kind == Kind::Gateway);
     ours.map(|gateway| {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use gateway_ir::{Generation, NodeName, Snapshot};
-use gateway_translate::{Inputs, ObjectStatus, Outcome, Settings, Warning, translate};
+use gateway_translate::{Inputs, Outcome, Settings, Statuses, Translator, Warning};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -48,7 +48,7 @@ pub struct Published {
     /// Its identity.
     pub generation: Generation,
     /// What translation promises of each object; [`status`](crate::status) compares it with what the gates report.
-    pub statuses: Vec<ObjectStatus>,
+    pub statuses: Statuses,
     /// What every Gateway is to have in its namespace.
     pub infrastructure: Vec<Infrastructure>,
     /// What is served as configured, and hardly as meant.
@@ -66,13 +66,18 @@ pub struct Published {
 }
 
 impl Published {
-    /// Translates a source's content.
+    /// Translates a source's content, from nothing.
     pub fn new(content: &Content, settings: &Settings) -> Self {
+        Self::next(&mut Translator::default(), content, settings)
+    }
+
+    /// Translates a source's content with what is remembered of the one before.
+    fn next(translator: &mut Translator, content: &Content, settings: &Settings) -> Self {
         let Outcome {
             snapshot,
             statuses,
             warnings,
-        } = translate(&content.inputs, settings);
+        } = translator.translate(&content.inputs, settings);
         Self {
             generation: snapshot.generation(),
             snapshot: Arc::new(snapshot),
@@ -139,6 +144,7 @@ impl Publisher {
 
 fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>>>) {
     let (mut content, mut settings) = (None, None);
+    let mut translator = Translator::default();
     while let Ok(first) = inbox.recv() {
         for change in std::iter::once(first).chain(inbox.try_iter()) {
             match change {
@@ -149,7 +155,7 @@ fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>
         let (Some(content), Some(settings)) = (&content, &settings) else {
             continue;
         };
-        let new = Published::new(content, settings);
+        let new = Published::next(&mut translator, content, settings);
         let changed = published.send_if_modified(|last| {
             if last.as_deref() == Some(&new) {
                 return false;

@@ -26,7 +26,7 @@ pub type Reports = BTreeMap<Gate, GateReport>;
 /// The conditions of every object as they are right now.
 pub fn conditions(published: &Published, reports: &Reports) -> Vec<ObjectStatus> {
     let needs = needs(&published.snapshot);
-    let mut statuses = published.statuses.clone();
+    let mut statuses: Vec<ObjectStatus> = published.statuses.iter().cloned().collect();
     for status in &mut statuses {
         if [Kind::Gateway, Kind::ListenerSet].contains(&status.object.kind) {
             correct(status, published.generation, &needs, reports);

@@ -23,6 +23,10 @@ pub struct GatewayProxy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub connect_timeout: Option<String>,
+    /// How long an authorization server (filter ExternalAuth) may take to answer; default: 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
+    pub authorization_timeout: Option<String>,
     /// The largest request head in bytes; default: 32768.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 1_048_576))]

@@ -23,6 +23,8 @@ pub enum Filter {
     RequestMirror(Mirror),
     /// Gateway API: `HTTPRouteFilter.cors`. Preflight requests are answered here.
     Cors(Cors),
+    /// Gateway API: `HTTPRouteFilter.externalAuth`. Without a yes nothing is forwarded.
+    ExternalAuth(ExternalAuth),
 }
 
 /// Header changes, applied in the order remove, set, add (Gateway API: `HTTPHeaderFilter`).
@@ -181,6 +183,39 @@ impl<T> Listing<T> {
             Self::These(names) => serializer.collect_seq(names.iter().map(text)),
         }
     }
+}
+
+/// Gateway API: `HTTPExternalAuthFilter`: who is asked whether a request may go on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ExternalAuth {
+    /// The server; an invalid one lets nothing through.
+    pub target: Target,
+    /// How it is asked.
+    pub protocol: AuthProtocol,
+    /// How much of a request's body the server is sent; a longer one is refused. 0: none of it, whatever its length.
+    pub body_bytes_max: u32,
+}
+
+/// How an authorization server is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum AuthProtocol {
+    /// By a request like the client's; 200 is a yes (Gateway API: `HTTPAuthConfig`).
+    Http {
+        /// What stands before the client's path; empty, or begins with a slash and does not end with one.
+        path: String,
+        /// The client's headers that it sees beside Host, Content-Length and Authorization.
+        #[serde(serialize_with = "names_as_text")]
+        request_headers: Vec<HeaderName>,
+        /// The headers of its answer that the endpoint gets.
+        #[serde(serialize_with = "header_listing_as_text")]
+        response_headers: Listing<HeaderName>,
+    },
+    /// By a call of `envoy.service.auth.v3.Authorization/Check` (Gateway API: `GRPCAuthConfig`).
+    Grpc {
+        /// The client's headers that it sees.
+        #[serde(serialize_with = "header_listing_as_text")]
+        request_headers: Listing<HeaderName>,
+    },
 }
 
 fn as_text<S: Serializer>(

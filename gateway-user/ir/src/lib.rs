@@ -18,6 +18,7 @@ pub mod program;
 pub mod report;
 pub mod service;
 pub mod settings;
+pub mod shared_map;
 pub mod snapshot;
 pub mod split;
 pub mod tls;
@@ -27,8 +28,8 @@ pub use backend::{
     Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, InvalidBackend, Target,
 };
 pub use filter::{
-    Cors, Credentials, Filter, Fraction, HeaderEdits, Listing, Mirror, OriginPattern, PathModifier,
-    Redirect, Scheme, UrlRewrite,
+    AuthProtocol, Cors, Credentials, ExternalAuth, Filter, Fraction, HeaderEdits, Listing, Mirror,
+    OriginPattern, PathModifier, Redirect, Scheme, UrlRewrite,
 };
 pub use host::{HostPattern, InvalidHost};
 pub use interface::{Interface, Mac};
@@ -42,6 +43,7 @@ pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use settings::{
     DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings, WorkerSettings,
 };
+pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};
 pub use split::WeightedBackend;
 pub use tls::{

@@ -1,6 +1,5 @@
 //! The ports that gate 3 serves and the listeners on them.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Certificate, ClientValidation, HostPattern, HostProgram, ListenerId, ProxySettings, RuleId,
-    WeightedBackend,
+    SharedMap, WeightedBackend,
 };
 
 /// What is spoken on a port.
@@ -65,10 +64,10 @@ pub enum Routing {
     ///
     /// Keyed by the routes' own hostnames: exact names are looked up first, then wildcards from the longest, then `Any`.
     /// A request that its most specific program does not match falls through to the next less specific one.
-    Http(BTreeMap<HostPattern, Arc<HostProgram>>),
+    Http(SharedMap<HostPattern, Arc<HostProgram>>),
     /// Connections, by TLSRoutes (protocol TLS): ended here if the listener has `tls`, else passed through as they are.
     /// The most specific name that covers the SNI wins; a connection that none covers is closed after it was accepted.
-    Stream(BTreeMap<HostPattern, Arc<StreamProgram>>),
+    Stream(SharedMap<HostPattern, Arc<StreamProgram>>),
 }
 
 /// Where the connections for one name go.

@@ -1,44 +1,116 @@
 //! The compiled routing of one host name.
 
 use std::cmp::Reverse;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 use crate::{
-    Filter, Match, PathMatch, Retry, RuleId, SessionPersistence, Timeouts, WeightedBackend,
+    Filter, Match, PathMatch, Retry, RuleId, SessionPersistence, SharedMap, Timeouts,
+    WeightedBackend,
 };
 
 /// Everything that can happen to a request for one host name, in order of precedence: the first entry that matches wins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HostProgram {
-    entries: Vec<Entry>,
+    entries: SharedMap<Arc<Precedence>, Arc<Entry>>,
 }
 
 impl HostProgram {
     /// Puts entries into order of precedence.
-    pub fn new(mut entries: Vec<Entry>) -> Self {
-        entries.sort_by(|a, b| a.precedence.cmp(&b.precedence));
-        Self { entries }
+    pub fn new(entries: impl IntoIterator<Item = impl Into<Arc<Entry>>>) -> Self {
+        let mut program = Self::default();
+        for entry in entries {
+            program.insert(entry.into());
+        }
+        program
+    }
+
+    /// Adds an entry, in place of one with the same precedence.
+    pub fn insert(&mut self, entry: Arc<Entry>) {
+        self.entries.insert(Arc::clone(&entry.precedence), entry);
+    }
+
+    /// Takes the entry of a precedence out.
+    pub fn remove(&mut self, precedence: &Precedence) {
+        self.entries.remove(precedence);
     }
 
     /// The entries, the one that wins first.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing can happen.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl Serialize for HostProgram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut program = serializer.serialize_struct("HostProgram", 1)?;
+        let entries: Vec<&Arc<Entry>> = self.entries().collect();
+        program.serialize_field("entries", &entries)?;
+        program.end()
     }
 }
 
 /// A match and the rule that it leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
+    /// The hash of the content, computed once.
+    #[serde(skip)]
+    digest: u64,
     /// Where it stands among the entries of its host.
-    pub precedence: Precedence,
+    pub precedence: Arc<Precedence>,
     /// When it applies.
     pub matches: Match,
     /// Position in the rule's `matches`, from 0: names the match for `explain`.
     pub match_index: usize,
     /// What then happens; shared by all matches of the rule.
     pub rule: Arc<Rule>,
+}
+
+impl Entry {
+    /// A match of a rule, with its rank; `created` is when the route was made.
+    pub fn new(matches: Match, created: Option<&str>, rule: Arc<Rule>, match_index: usize) -> Self {
+        let precedence = Precedence::new(&matches, created, &rule.id, match_index);
+        let mut hasher = DefaultHasher::new();
+        (&precedence, &matches, match_index, &rule).hash(&mut hasher);
+        Self {
+            digest: hasher.finish(),
+            precedence: Arc::new(precedence),
+            matches,
+            match_index,
+            rule,
+        }
+    }
+
+    /// The same match with another rule of the same route.
+    #[must_use]
+    pub fn with_rule(&self, rule: Arc<Rule>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        (&self.precedence, &self.matches, self.match_index, &rule).hash(&mut hasher);
+        Self {
+            digest: hasher.finish(),
+            rule,
+            ..self.clone()
+        }
+    }
+}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.digest);
+    }
 }
 
 /// What happens to a request that a rule matched.
@@ -86,6 +158,8 @@ pub struct Precedence {
     created: Created,
     namespace: String,
     name: String,
+    /// An HTTPRoute and a GRPCRoute may have the same name.
+    kind: String,
     rule: usize,
     match_index: usize,
 }
@@ -117,6 +191,7 @@ impl Precedence {
             created: created.map_or(Created::Unknown, |time| Created::At(time.to_owned())),
             namespace: rule.route.object.namespace.clone(),
             name: rule.route.object.name.clone(),
+            kind: rule.route.kind.clone(),
             rule: rule.index,
             match_index,
         }

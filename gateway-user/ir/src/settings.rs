@@ -40,6 +40,8 @@ pub struct ProxySettings {
     pub idle_timeout: Duration,
     /// How long a connection attempt to an endpoint may take.
     pub connect_timeout: Duration,
+    /// How long an authorization server may take to answer.
+    pub authorization_timeout: Duration,
     /// The largest request head, in bytes: above it 431, or 414 when the target alone is above it.
     pub header_bytes_max: u32,
     /// The longest request target, in bytes.
@@ -94,6 +96,7 @@ impl Default for ProxySettings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             connect_timeout: Duration::from_secs(5),
+            authorization_timeout: Duration::from_secs(5),
             header_bytes_max: 32 * 1024,
             path_bytes_max: 8 * 1024,
             streams_max: 100,

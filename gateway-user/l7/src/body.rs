@@ -31,7 +31,7 @@ pub(crate) struct ResponseBody {
 
 #[derive(Debug)]
 enum Content {
-    Text(Option<&'static str>),
+    Text(Option<Bytes>),
     Upstream {
         incoming: Incoming,
         /// The connection that the body comes from, given back at its end.
@@ -45,7 +45,15 @@ impl ResponseBody {
     /// A text of the proxy's own.
     pub(crate) fn text(text: &'static str, in_flight: InFlight) -> Self {
         Self {
-            content: Content::Text(Some(text)),
+            content: Content::Text(Some(Bytes::from_static(text.as_bytes()))),
+            _in_flight: Some(in_flight),
+        }
+    }
+
+    /// A text of somebody else's.
+    pub(crate) fn bytes(bytes: Bytes, in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Text(Some(bytes).filter(|bytes| !bytes.is_empty())),
             _in_flight: Some(in_flight),
         }
     }
@@ -103,10 +111,7 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         match &mut self.get_mut().content {
-            Content::Text(text) => {
-                let text = text.take();
-                Poll::Ready(text.map(|text| Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
-            }
+            Content::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Content::Upstream {
                 incoming,
                 lease,
@@ -145,7 +150,9 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Text(text) => SizeHint::with_exact(text.map_or(0, |text| text.len() as u64)),
+            Content::Text(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
             Content::Upstream { incoming, .. } => incoming.size_hint(),
         }
     }

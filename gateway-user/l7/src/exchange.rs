@@ -1,12 +1,15 @@
 //! One request above the engine: a view of it in, a plan out. No IO.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use gateway_ir::{PortProtocol, ProxySettings, Scheme};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header};
 
-use crate::filter::{Filters, Place, Verdict};
+use crate::auth::Auth;
+use crate::filter::{Filters, Place, Turn, Verdict};
 use crate::forwarded::Forwarded;
 use crate::headers::{strip_hop_by_hop, tokens};
 use crate::program::{Found, Listener, Mirror, Port, Query, Rule, Share, View};
@@ -21,6 +24,7 @@ pub(crate) struct Client {
     /// The name of the TLS handshake; none without TLS or without SNI.
     pub(crate) server_name: Option<String>,
     pub(crate) scheme: Scheme,
+    pub(crate) peer: SocketAddr,
     /// The listener's port.
     pub(crate) port: u16,
     /// What endpoints are told about the client.
@@ -60,11 +64,60 @@ pub(crate) fn admit<'p, 'r>(
 
 /// What is to happen to a request.
 #[derive(Debug)]
-pub(crate) enum Plan<'p> {
+pub(crate) struct Plan<'p> {
+    /// The filters that it goes through.
+    pub(crate) stages: [Option<Stage<'p>>; STAGES],
+    /// Whether one of them asks a server first.
+    pub(crate) gate: Option<Gate<'p>>,
+    pub(crate) then: Then<'p>,
+}
+
+/// The rule, and the share of it.
+const STAGES: usize = 2;
+
+/// One list of filters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stage<'p> {
+    pub(crate) filters: &'p Filters,
+    pub(crate) auth: Option<&'p Auth>,
+}
+
+/// What a request needs that a server is asked about.
+#[derive(Debug)]
+pub(crate) struct Gate<'p> {
+    /// The client's target in canonical form.
+    pub(crate) target: PathAndQuery,
+    rule: &'p Rule,
+    cors: Option<Verdict>,
+}
+
+impl Gate<'_> {
+    /// Makes the head for a client who is turned away.
+    pub(crate) fn edit_denial(self, headers: &mut HeaderMap) {
+        self.rule.filters.edit_response(headers);
+        if let Some(cors) = self.cors {
+            cors.write(headers);
+        }
+    }
+}
+
+/// What happens to a request that nobody objects to.
+#[derive(Debug)]
+pub(crate) enum Then<'p> {
     /// The proxy answers by itself, without a body.
     Answer(Reply),
     /// A backend answers.
     Forward(Forward<'p>),
+}
+
+impl Then<'_> {
+    /// The time that the rule gives to all of it.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Forward(forward) => forward.rule.timeouts.request,
+        }
+    }
 }
 
 /// An answer of the proxy's own.
@@ -90,8 +143,8 @@ impl<'p> Admitted<'p, '_> {
     /// Finds the rule for the request and decides what its filters and backends make of it.
     pub(crate) fn plan(&self, client: &Client, random: &Random) -> Result<Plan<'p>, Refusal> {
         let mut routed = self.route(client)?;
-        if let Some(reply) = routed.reply()? {
-            return Ok(Plan::Answer(reply));
+        if let Some(plan) = routed.answer()? {
+            return Ok(plan);
         }
         let rule = routed.rule;
         let pin = routed.pin();
@@ -135,6 +188,7 @@ impl<'p> Admitted<'p, '_> {
             place,
             target,
             parts: self.parts,
+            stages: [None; STAGES],
             cors: None,
         })
     }
@@ -147,14 +201,16 @@ pub(crate) struct Routed<'p, 'a> {
     place: Place<'a>,
     target: &'a Target<'a>,
     parts: &'a Parts,
+    stages: [Option<Stage<'p>>; STAGES],
     cors: Option<Verdict>,
 }
 
 impl<'p> Routed<'p, '_> {
-    /// What the filters of the rule answer by themselves.
-    pub(crate) fn reply(&mut self) -> Result<Option<Reply>, Refusal> {
-        let rule = self.rule;
-        self.reply_of(&rule.filters)
+    /// Goes through the filters of the rule; gives the plan if one of them answers.
+    pub(crate) fn answer(&mut self) -> Result<Option<Plan<'p>>, Refusal> {
+        let Rule { filters, auth, .. } = self.rule;
+        let auth = auth.as_ref();
+        self.enter(0, Stage { filters, auth })
     }
 
     /// The request as it came.
@@ -174,32 +230,62 @@ impl<'p> Routed<'p, '_> {
         share: &'p Share,
         pin: Option<Pin>,
     ) -> Result<Plan<'p>, Refusal> {
-        if let Some(reply) = self.reply_of(&share.filters)? {
-            return Ok(Plan::Answer(reply));
+        let Share { filters, auth, .. } = share;
+        let auth = auth.as_ref();
+        if let Some(plan) = self.enter(1, Stage { filters, auth })? {
+            return Ok(plan);
         }
         let path = share.filters.path(&self.place);
         let path = path.or_else(|| self.rule.filters.path(&self.place));
-        Ok(Plan::Forward(Forward {
+        let forward = Forward {
             rule: self.rule,
             share,
             pinned: pin.map(|pin| pin.address),
             uri: self.target.origin_form(&self.parts.uri, path.as_deref())?,
-            cors: self.cors,
-        }))
+            cors: self.cors.clone(),
+        };
+        self.plan(Then::Forward(forward))
     }
 
-    fn reply_of(&mut self, filters: &Filters) -> Result<Option<Reply>, Refusal> {
+    /// Goes through a list of filters; gives the plan if one of them answers.
+    fn enter(&mut self, index: usize, stage: Stage<'p>) -> Result<Option<Plan<'p>>, Refusal> {
+        let filters = stage.filters;
         if let Some(policy) = filters.cors() {
             if let Some(headers) = policy.preflight(self.parts) {
                 let status = StatusCode::NO_CONTENT;
-                return Ok(Some(Reply { status, headers }));
+                // A preflight has no credentials (Fetch Standard), so there is nothing to ask about.
+                self.stages = [None; STAGES];
+                return self.plan(Then::Answer(Reply { status, headers })).map(Some);
             }
             self.cors = Some(policy.verdict(&self.parts.headers));
         }
-        match filters.redirect(&self.place) {
-            None => Ok(None),
-            Some(redirect) => Reply::redirect(redirect, self.rule, self.cors.take()).map(Some),
+        let redirect = filters.redirect(&self.place);
+        let is_first = redirect.is_some() && filters.redirects() == Turn::First;
+        if let (false, Some(place)) = (is_first, self.stages.get_mut(index)) {
+            *place = Some(stage);
         }
+        let Some(redirect) = redirect else {
+            return Ok(None);
+        };
+        let reply = Reply::redirect(redirect, self.rule, self.cors.clone())?;
+        self.plan(Then::Answer(reply)).map(Some)
+    }
+
+    fn plan(&self, then: Then<'p>) -> Result<Plan<'p>, Refusal> {
+        let mut stages = self.stages.iter().flatten();
+        let gate = match stages.any(|stage| stage.auth.is_some()) {
+            false => None,
+            true => Some(Gate {
+                target: self.target.canonical(&self.parts.uri)?,
+                rule: self.rule,
+                cors: self.cors.clone(),
+            }),
+        };
+        Ok(Plan {
+            stages: self.stages,
+            gate,
+            then,
+        })
     }
 }
 
@@ -221,26 +307,26 @@ impl Reply {
     }
 }
 
+/// Makes of the client's head what the filters work on.
+pub(crate) fn prepare(
+    headers: &mut HeaderMap,
+    client: &Client,
+    settings: &ProxySettings,
+    random: &Random,
+) {
+    strip_hop_by_hop(headers);
+    // The engine answers 100-continue itself as soon as the body is asked for.
+    headers.remove(header::EXPECT);
+    client.forwarded.write(headers, settings, random);
+}
+
 impl Forward<'_> {
-    /// Makes the head for the endpoint out of the client's.
-    pub(crate) fn edit_request(
-        &self,
-        parts: &mut Parts,
-        client: &Client,
-        settings: &ProxySettings,
-        random: &Random,
-        payload: Payload,
-    ) {
-        parts.uri = self.uri.clone();
+    /// Makes the head for the endpoint out of the filtered one.
+    pub(crate) fn complete(&mut self, parts: &mut Parts, payload: Payload) {
+        parts.uri = std::mem::take(&mut self.uri);
         parts.version = Version::HTTP_11;
         parts.extensions.clear();
         let headers = &mut parts.headers;
-        strip_hop_by_hop(headers);
-        // The engine answers 100-continue itself as soon as the body is asked for.
-        headers.remove(header::EXPECT);
-        client.forwarded.write(headers, settings, random);
-        self.rule.filters.edit_request(headers);
-        self.share.filters.edit_request(headers);
         if payload == Payload::Present && !headers.contains_key(header::CONTENT_LENGTH) {
             // Said explicitly because the client engine would send a GET without its body otherwise.
             headers.insert(

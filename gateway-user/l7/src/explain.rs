@@ -120,6 +120,7 @@ fn client(port: &HttpPort, question: &Question) -> Client {
     Client {
         server_name: server_name(question),
         scheme,
+        peer: SocketAddr::new(here, 0),
         port: port.port,
         forwarded: Forwarded::new(here, local, scheme),
     }

@@ -16,25 +16,47 @@ pub(crate) use location::Place;
 /// The filters of one list.
 #[derive(Debug, Default)]
 pub(crate) struct Filters {
+    /// What comes before an authorization.
+    early: Vec<HeaderEdits>,
     request: Vec<HeaderEdits>,
     response: Vec<HeaderEdits>,
     rewrite: UrlRewrite,
     redirect: Option<Redirect>,
     cors: Option<CorsPolicy>,
+    redirects: Turn,
+}
+
+/// When a redirect answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Before anybody is asked.
+    First,
+    /// To those alone who are authorized.
+    #[default]
+    Authorized,
 }
 
 impl Filters {
     pub(crate) fn new(filters: &[Filter]) -> Self {
         let mut compiled = Self::default();
+        let mut turn = Turn::First;
         for filter in filters {
             match filter {
                 Filter::RequestHeaderModifier(edits) => compiled.request.push(safe(edits)),
                 Filter::ResponseHeaderModifier(edits) => compiled.response.push(safe(edits)),
-                Filter::RequestRedirect(redirect) => compiled.redirect = Some(redirect.clone()),
+                Filter::RequestRedirect(redirect) => {
+                    compiled.redirect = Some(redirect.clone());
+                    compiled.redirects = turn;
+                }
                 Filter::UrlRewrite(rewrite) => compiled.rewrite = rewrite.clone(),
                 Filter::Cors(cors) => compiled.cors = Some(CorsPolicy::new(cors)),
                 // Belongs to the rule, which knows where copies go.
                 Filter::RequestMirror(_) => {}
+                // So does the server; here it is a place in the order.
+                Filter::ExternalAuth(_) => {
+                    turn = Turn::Authorized;
+                    compiled.early = std::mem::take(&mut compiled.request);
+                }
             }
         }
         compiled
@@ -51,10 +73,20 @@ impl Filters {
         Some((redirect.status, location::location(redirect, place)))
     }
 
+    /// When the redirect answers.
+    pub(crate) fn redirects(&self) -> Turn {
+        self.redirects
+    }
+
     /// The path that the endpoint sees, if it is another than the client's.
     pub(crate) fn path(&self, place: &Place<'_>) -> Option<String> {
         let modifier = self.rewrite.path.as_ref()?;
         Some(location::modified_path(modifier, place))
+    }
+
+    /// Changes the head before an authorization.
+    pub(crate) fn edit_early(&self, headers: &mut HeaderMap) {
+        self.early.iter().for_each(|edits| apply(edits, headers));
     }
 
     /// Changes the head for the endpoint; the path apart.

@@ -55,7 +55,8 @@ impl Forwarded {
         } else {
             Belief::Nobody
         };
-        if belief == Belief::Nobody {
+        // A look at each header costs less than a lookup of each name, and mostly there is no claim.
+        if belief == Belief::Nobody && headers.keys().any(is_claim) {
             let claims = [
                 header::FORWARDED,
                 X_FORWARDED_FOR,
@@ -143,20 +144,28 @@ impl Forwarded {
     }
 }
 
+/// Whether a header may be one that says who the client is.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-") || name == "forwarded"
+}
+
 /// A random identifier in the form of a UUID version 4 (RFC 9562 §5.4).
 fn request_id(random: &Random) -> HeaderValue {
     let (high, low) = (random.bits(), random.bits());
     let version = (high & 0xffff_ffff_ffff_0fff) | 0x4000;
     let variant = (low & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-    let id = format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        version >> 32,
-        (version >> 16) & 0xffff,
-        version & 0xffff,
-        variant >> 48,
-        variant & 0xffff_ffff_ffff,
-    );
-    HeaderValue::try_from(id).expect("hexadecimal digits are visible ASCII")
+    let mut digits = (u128::from(version) << 64) | u128::from(variant);
+    // Written by hand: this is done for every request, and a formatter costs more than all the rest of it.
+    let mut id = *b"00000000-0000-0000-0000-000000000000";
+    for place in id.iter_mut().rev().filter(|place| **place != b'-') {
+        *place = match (digits & 0xf) as u8 {
+            digit @ 0..=9 => b'0' + digit,
+            letter => b'a' + (letter - 10),
+        };
+        digits >>= 4;
+    }
+    HeaderValue::from_bytes(&id).expect("hexadecimal digits are visible ASCII")
 }
 
 #[cfg(test)]
@@ -221,6 +230,20 @@ mod tests {
                 ("forwarded", "for=203.0.113.9"),
                 ("forwarded", "for=192.0.2.1;host=\"inner\";proto=https"),
             ])
+        );
+    }
+
+    #[test]
+    fn request_ids_are_random_uuids() {
+        let random = Random::new(1);
+        let ids: Vec<_> = (0..2).map(|_| request_id(&random)).collect();
+        assert_ne!(ids[0], ids[1]);
+        let id = ids[0].to_str().expect("text");
+        let groups: Vec<usize> = id.split('-').map(str::len).collect();
+        assert_eq!(groups, [8, 4, 4, 4, 12], "{id}");
+        assert!(
+            id[14..].starts_with('4') && "89ab".contains(&id[19..20]),
+            "{id}"
         );
     }
 

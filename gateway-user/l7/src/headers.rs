@@ -8,6 +8,10 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Removes what is meant for one connection only (RFC 9110 §7.6.1), and what `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // A look at each header costs less than a lookup of each name, and mostly there is nothing to strip.
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
     if headers.contains_key(header::CONNECTION) {
         strip_nominated(headers);
     }
@@ -25,6 +29,13 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if accepts_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade"
+    )
 }
 
 fn names_trailers(headers: &HeaderMap) -> bool {

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod auth;
 mod body;
 mod clock;
 mod connection;
@@ -19,9 +20,11 @@ mod executor;
 mod explain;
 mod filter;
 mod forwarded;
+mod gate;
 mod headers;
 mod hello;
 mod in_flight;
+mod lookup;
 mod metrics;
 mod mirror;
 mod program;
@@ -45,5 +48,6 @@ pub use explain::{
     Answer, Candidate, Choice, Ending, Explainer, Explanation, Fate, Handshake, Limits, Lost,
     Outcome, PortExplanation, Question, Refused, Share,
 };
+pub use lookup::Lookup;
 pub use proxy::{Proxy, Settings, StartError};
 pub use sockets::Listen;

@@ -92,6 +92,9 @@ pub(crate) struct WorkerCells {
     pub(crate) panics: Cell,
     /// Above the limit.
     pub(crate) mirrors_dropped: Cell,
+    pub(crate) authorizations_denied: Cell,
+    /// No answer, or none that can be understood.
+    pub(crate) authorizations_failed: Cell,
     pub(crate) upstream_opened: Cell,
     pub(crate) upstream_retries: Cell,
     pub(crate) upstream_connect_failures: Cell,

@@ -1,20 +1,17 @@
 //! Sends copies of requests. Nothing that becomes of a copy reaches the client: not its answer, its failure, its slowness.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::poll_fn;
 use gateway_ir::ProxySettings;
 use http::request::Parts;
-use http_body::Body;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::executor::spawn_guarded;
 use crate::program::Mirror;
 use crate::transport::Purpose;
-use crate::upstream::{Answer, Policy, RequestBody, Upstream};
+use crate::upstream::{Policy, RequestBody, Upstream};
 use crate::worker::Worker;
 
 /// Copies that a worker has under way; above it requests are not copied.
@@ -52,7 +49,8 @@ pub(crate) fn copy_to<'m>(
                 },
             };
             match upstream.send(&destination, head, body).await {
-                Ok(answer) => discard(answer).await,
+                // Read to its end, so that the connection can be used again.
+                Ok(answer) => drop(answer.read(Instant::now() + TIME_MAX, |_| Some(())).await),
                 Err(refusal) => tracing::debug!(?refusal, "a mirror did not answer"),
             }
         });
@@ -66,33 +64,5 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let copies = &self.0.copies;
         copies.set(copies.get().saturating_sub(1));
-    }
-}
-
-/// Reads an answer to its end, so that the connection can be used again.
-async fn discard(answer: Answer) {
-    let Answer {
-        response,
-        mut lease,
-        until,
-    } = answer;
-    let mut body = response.into_body();
-    let reading = async {
-        while !body.is_end_stream() {
-            let frame = poll_fn(|cx| {
-                lease.drive(cx);
-                Pin::new(&mut body).poll_frame(cx)
-            });
-            match frame.await {
-                Some(Ok(_)) => {}
-                Some(Err(_)) => return Err(()),
-                None => break,
-            }
-        }
-        Ok(())
-    };
-    let until = until.unwrap_or_else(|| Instant::now() + TIME_MAX);
-    if let Ok(Ok(())) = timeout_at(until, reading).await {
-        lease.give_back();
     }
 }

@@ -8,9 +8,26 @@ pub(crate) struct GrpcStatus(&'static str);
 
 impl GrpcStatus {
     const DEADLINE_EXCEEDED: Self = Self("4");
+    const PERMISSION_DENIED: Self = Self("7");
     const RESOURCE_EXHAUSTED: Self = Self("8");
     const UNIMPLEMENTED: Self = Self("12");
     const UNAVAILABLE: Self = Self("14");
+    const UNAUTHENTICATED: Self = Self("16");
+    const UNKNOWN: Self = Self("2");
+
+    /// What a gRPC client would make of a status (gRPC: "HTTP to gRPC Status Code Mapping").
+    pub(crate) fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::UNAUTHENTICATED,
+            StatusCode::FORBIDDEN => Self::PERMISSION_DENIED,
+            StatusCode::NOT_FOUND => Self::UNIMPLEMENTED,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Self::UNAVAILABLE,
+            _other => Self::UNKNOWN,
+        }
+    }
 
     pub(crate) fn text(self) -> &'static str {
         self.0
@@ -48,6 +65,10 @@ pub(crate) enum Refusal {
     BackendTls,
     /// The endpoint broke off or did not speak HTTP.
     UpstreamProtocol,
+    /// The authorization server gave no answer that can be understood.
+    AuthorizationFailed,
+    /// The body is longer than an authorization server may be sent.
+    BodyTooLarge,
 }
 
 impl Refusal {
@@ -61,7 +82,10 @@ impl Refusal {
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::NoBackend => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoEndpoint | Self::ConnectFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoEndpoint | Self::ConnectFailed | Self::AuthorizationFailed => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ConnectTimedOut | Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamProtocol | Self::BackendTls => StatusCode::BAD_GATEWAY,
         }
@@ -84,6 +108,8 @@ impl Refusal {
             Self::TimedOut => "the backend did not answer in time\n",
             Self::BackendTls => "there is no trusted TLS connection to the backend\n",
             Self::UpstreamProtocol => "the endpoint did not answer with HTTP\n",
+            Self::AuthorizationFailed => "the authorization server does not answer\n",
+            Self::BodyTooLarge => "the body is too large to be authorized\n",
         }
     }
 
@@ -91,7 +117,9 @@ impl Refusal {
     /// asks for UNAVAILABLE where there is no valid backend); none: gRPC clients make their own of the HTTP status.
     pub(crate) fn grpc_status(self) -> Option<GrpcStatus> {
         match self {
-            Self::PathTooLong | Self::HeadTooLarge => Some(GrpcStatus::RESOURCE_EXHAUSTED),
+            Self::PathTooLong | Self::HeadTooLarge | Self::BodyTooLarge => {
+                Some(GrpcStatus::RESOURCE_EXHAUSTED)
+            }
             Self::NoRoute => Some(GrpcStatus::UNIMPLEMENTED),
             Self::TimedOut => Some(GrpcStatus::DEADLINE_EXCEEDED),
             Self::NoBackend
@@ -99,7 +127,8 @@ impl Refusal {
             | Self::ConnectFailed
             | Self::ConnectTimedOut
             | Self::BackendTls
-            | Self::UpstreamProtocol => Some(GrpcStatus::UNAVAILABLE),
+            | Self::UpstreamProtocol
+            | Self::AuthorizationFailed => Some(GrpcStatus::UNAVAILABLE),
             Self::Malformed(_)
             | Self::MethodUnsupported
             | Self::CodingUnsupported

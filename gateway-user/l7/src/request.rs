@@ -63,6 +63,13 @@ impl<'a> Target<'a> {
         Uri::from_parts(forwarded).map_err(|_invalid| Refusal::Malformed("invalid target\n"))
     }
 
+    /// The request target as it was asked for, in canonical form.
+    pub(crate) fn canonical(&self, original: &Uri) -> Result<PathAndQuery, Refusal> {
+        let target = self.origin_form(original, None)?;
+        let target = target.into_parts().path_and_query;
+        target.ok_or(Refusal::Malformed("invalid target\n"))
+    }
+
     fn rebuild(&self, path: &str) -> Result<PathAndQuery, Refusal> {
         let text = match self.query {
             Some(query) => format!("{path}?{query}"),

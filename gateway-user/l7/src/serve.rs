@@ -64,6 +64,7 @@ impl Arrival {
             client: Client {
                 server_name,
                 scheme,
+                peer: self.peer,
                 port: self.local.port(),
                 forwarded: Forwarded::new(self.peer.ip(), self.local, scheme),
             },

@@ -4,15 +4,18 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use gateway_ir::Scheme;
+use gateway_ir::{ProxySettings, Scheme};
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tracing::{debug, trace};
 
+use crate::auth::Denial;
 use crate::body::ResponseBody;
 use crate::connection::Connection;
-use crate::exchange::{self, Forward, Payload, Plan, Reply};
+use crate::exchange::{self, Forward, Gate, Payload, Plan, Reply, Then};
+use crate::gate::{Asker, Passage};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
@@ -22,6 +25,9 @@ use crate::request::FRAMED_TWICE;
 use crate::transport::Purpose;
 use crate::tunnel;
 use crate::upstream::{Answer, Policy, RequestBody, Upstream};
+
+/// The message for gRPC clients that an authorization server turns away.
+const DENIED: &str = "not authorized";
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -43,11 +49,14 @@ pub(crate) async fn answer(
             *response.headers_mut() = reply.headers;
             response
         }
+        Ok(Outcome::Denied(denial)) => deny(denial, dialect, in_flight),
         Err(refusal) => {
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
             match (dialect, refusal.grpc_status()) {
-                (Dialect::Grpc, Some(status)) => refuse_grpc(refusal, status, in_flight),
+                (Dialect::Grpc, Some(status)) => {
+                    trailers_only(status, refusal.text().trim_end(), in_flight)
+                }
                 (Dialect::Grpc, None) | (Dialect::Http, _) => refuse(refusal, version, in_flight),
             }
         }
@@ -60,6 +69,8 @@ type Upgrade = Option<OnUpgrade>;
 /// What became of a request.
 enum Outcome {
     Reply(Reply),
+    /// An authorization server turns it away.
+    Denied(Denial),
     Relay(Box<Answer>, Upgrade),
 }
 
@@ -87,22 +98,85 @@ async fn respond(
     let admitted = exchange::admit(port, &connection.client, &parts, settings)?;
     in_flight.listener = state.cells.get(admitted.listener.index).map(Arc::clone);
     trace!(listener = %admitted.listener.id, "request admitted");
-    let plan = match admitted.plan(&connection.client, &worker.random)? {
-        Plan::Answer(reply) => return Ok(Outcome::Reply(reply)),
-        Plan::Forward(plan) => plan,
+    let Plan { stages, gate, then } = admitted.plan(&connection.client, &worker.random)?;
+    let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
+    let then = match then {
+        Then::Answer(reply) if gate.is_none() => return Ok(Outcome::Reply(reply)),
+        then @ (Then::Answer(_) | Then::Forward(_)) => then,
     };
+    let mut body = RequestBody::new(incoming);
+    let client = &connection.client;
+    exchange::prepare(&mut parts.headers, client, settings, &worker.random);
+    let asker = Asker {
+        connection: &connection,
+        settings,
+        deadline: then.timeout().map(|limit| in_flight.started() + limit),
+    };
+    let stages = stages.into_iter().flatten();
+    let passing = asker.pass(stages, gate.as_ref(), &mut parts, &mut body);
+    let grants = match passing.await? {
+        Passage::Open(grants) => grants,
+        denied @ (Passage::Denied(_) | Passage::Relayed(_)) => return Ok(turn_away(denied, gate)),
+    };
+    match then {
+        Then::Answer(mut reply) => {
+            grants
+                .iter()
+                .for_each(|grant| grant.edit_response(&mut reply.headers));
+            Ok(Outcome::Reply(reply))
+        }
+        Then::Forward(plan) => {
+            let request = (parts, body, upgrade);
+            let mut outcome = forward(in_flight, settings, plan, request).await?;
+            if let Outcome::Relay(answer, _) = &mut outcome {
+                let headers = answer.response.headers_mut();
+                grants.iter().for_each(|grant| grant.edit_response(headers));
+            }
+            Ok(outcome)
+        }
+    }
+}
+
+/// What becomes of a request that a server turns away.
+fn turn_away(passage: Passage, gate: Option<Gate<'_>>) -> Outcome {
+    match passage {
+        Passage::Open(_) => Outcome::Denied(Denial::forbidden()),
+        Passage::Denied(mut denial) => {
+            if let Some(gate) = gate {
+                gate.edit_denial(&mut denial.headers);
+            }
+            Outcome::Denied(denial)
+        }
+        Passage::Relayed(mut answer) => {
+            let headers = answer.response.headers_mut();
+            strip_hop_by_hop(headers);
+            if let Some(gate) = gate {
+                gate.edit_denial(headers);
+            }
+            Outcome::Relay(answer, None)
+        }
+    }
+}
+
+/// Sends a request to an endpoint.
+async fn forward(
+    in_flight: &InFlight,
+    settings: &Arc<ProxySettings>,
+    mut plan: Forward<'_>,
+    (mut parts, mut body, upgrade): (Parts, RequestBody, Upgrade),
+) -> Result<Outcome, Refusal> {
+    let connection = &in_flight.connection;
+    let worker = &connection.worker;
     let destination = plan.share.destination.as_ref();
     let destination = destination.map_err(|refusal| *refusal)?;
-    let mut body = RequestBody::new(incoming);
     let payload = match &body {
         RequestBody::Empty => Payload::Absent,
-        RequestBody::Streamed(_) | RequestBody::Kept(_) | RequestBody::Copied(_) => {
-            Payload::Present
-        }
+        RequestBody::Streamed(_)
+        | RequestBody::Kept(_)
+        | RequestBody::Whole(_)
+        | RequestBody::Copied(_) => Payload::Present,
     };
-    let upgrade = exchange::wants_websocket(&parts).then_some(upgrade);
-    let client = &connection.client;
-    plan.edit_request(&mut parts, client, settings, &worker.random, payload);
+    plan.complete(&mut parts, payload);
     if upgrade.is_none() {
         mirror::copy_to(plan.mirrors(), worker, settings, &parts, &mut body);
     } else {
@@ -124,7 +198,7 @@ async fn respond(
         let (rule, backend) = (&plan.rule.id, &destination.backend.name);
         debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
-    finish(answer, plan, upgrade, client.scheme)
+    finish(answer, plan, upgrade, connection.client.scheme)
 }
 
 fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
@@ -193,10 +267,25 @@ impl Dialect {
     }
 }
 
+/// An answer in an authorization server's name.
+fn deny(denial: Denial, dialect: Dialect, mut in_flight: InFlight) -> Response<ResponseBody> {
+    in_flight.status = denial.status;
+    if dialect == Dialect::Grpc {
+        let status = GrpcStatus::of(denial.status);
+        let mut response = trailers_only(status, DENIED, in_flight);
+        response.headers_mut().extend(denial.headers);
+        return response;
+    }
+    let mut response = Response::new(ResponseBody::bytes(denial.body, in_flight));
+    *response.status_mut() = denial.status;
+    *response.headers_mut() = denial.headers;
+    response
+}
+
 /// A "trailers-only" answer (gRPC over HTTP/2, Responses).
-fn refuse_grpc(
-    refusal: Refusal,
+fn trailers_only(
     status: GrpcStatus,
+    text: &'static str,
     in_flight: InFlight,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty(in_flight));
@@ -206,7 +295,7 @@ fn refuse_grpc(
         HeaderValue::from_static("application/grpc"),
     );
     headers.insert("grpc-status", HeaderValue::from_static(status.text()));
-    let message = HeaderValue::from_static(refusal.text().trim_end());
+    let message = HeaderValue::from_static(text);
     headers.insert("grpc-message", message);
     response
 }

@@ -78,13 +78,17 @@ impl Tracker {
 
     /// A request head is complete.
     pub(crate) fn request_started(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        // A single writer needs no read-modify-write instruction.
+        let before = self.in_flight.load(Ordering::Relaxed);
+        self.in_flight.store(before + 1, Ordering::Relaxed);
         self.phase.store(ACTIVE, Ordering::Relaxed);
     }
 
     /// A response is complete, or given up.
     pub(crate) fn request_finished(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::Relaxed) == 1 {
+        let left = self.in_flight.load(Ordering::Relaxed).saturating_sub(1);
+        self.in_flight.store(left, Ordering::Relaxed);
+        if left == 0 {
             self.enter(IDLE);
         }
     }

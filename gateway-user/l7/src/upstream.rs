@@ -9,12 +9,16 @@ mod policy;
 mod wire;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::future::poll_fn;
 use gateway_ir::ProxySettings;
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -24,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::transport::{Destination, Purpose};
 
 use backoff::Backoff;
+use body::BROKEN_OFF;
 pub(crate) use body::RequestBody;
 use endpoint::Endpoint;
 pub(crate) use endpoint::{Busy, Endpoints, Lease};
@@ -50,6 +55,40 @@ pub(crate) struct Answer {
     pub(crate) lease: Lease,
     /// When the rest must have come.
     pub(crate) until: Option<Instant>,
+}
+
+impl Answer {
+    /// Reads the rest, so that the connection can be used again; ends with it when `take` wants no more.
+    pub(crate) async fn read(
+        self,
+        until: Instant,
+        mut take: impl FnMut(Frame<Bytes>) -> Option<()>,
+    ) -> Option<()> {
+        let Self {
+            response,
+            mut lease,
+            until: own,
+        } = self;
+        let mut body = response.into_body();
+        let reading = async {
+            while !body.is_end_stream() {
+                let frame = poll_fn(|cx| {
+                    lease.drive(cx);
+                    Pin::new(&mut body).poll_frame(cx)
+                });
+                match frame.await {
+                    Some(Ok(frame)) => take(frame)?,
+                    Some(Err(_)) => return None,
+                    None => break,
+                }
+            }
+            Some(())
+        };
+        let until = own.map_or(until, |own| own.min(until));
+        timeout_at(until, reading).await.ok()??;
+        lease.give_back();
+        Some(())
+    }
 }
 
 /// Why a try has no answer.
@@ -266,7 +305,7 @@ impl Upstream<'_> {
     fn lost(&self, error: &hyper::Error) -> Failure {
         if error.is_user() {
             // The body that was being sent on is the client's.
-            return Failure::Client(Refusal::Malformed("the request body broke off\n"));
+            return Failure::Client(Refusal::Malformed(BROKEN_OFF));
         }
         self.cells.upstream_protocol_errors.increment();
         tracing::debug!(%error, "an endpoint did not answer");
@@ -314,11 +353,14 @@ fn whole(spare: Option<Request<RequestBody>>) -> Option<Request<RequestBody>> {
 /// A second copy of a request that does no harm when it arrives twice.
 fn copy_if_repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     match request.body() {
-        RequestBody::Empty | RequestBody::Kept(_) if request.method().is_idempotent() => {
+        RequestBody::Empty | RequestBody::Kept(_) | RequestBody::Whole(_)
+            if request.method().is_idempotent() =>
+        {
             copy(request)
         }
         RequestBody::Empty
         | RequestBody::Kept(_)
+        | RequestBody::Whole(_)
         | RequestBody::Streamed(_)
         | RequestBody::Copied(_) => None,
     }

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use serde::Serialize;
 
 use crate::board::{Board, Owner};
-use crate::explain::{Asked, draw};
+use crate::explanation::{Asked, draw};
 
 /// The media type that OpenMetrics asks for.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -5,21 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    HostProgram, HttpPort, Listener, ListenerId, ListenerTls, ObjectName, PortProtocol, Protocol,
-    Routing as PortRouting, Service, ServiceTarget, Snapshot, Vip,
+    HttpPort, Listener, ListenerId, ListenerTls, ObjectName, PortProtocol, Protocol, Routing,
+    Service, ServiceTarget, Snapshot, Vip,
 };
 
-use crate::config::Config;
+use crate::ground::Ground;
+use crate::hosts::Hosts;
 use crate::l4_route::{self, Family};
 use crate::listener::{Addresses, GatewayState, ListenerState};
 use crate::model::ListenerProtocol;
-use crate::routes::Routing;
+use crate::streams::Streams;
 
-pub(crate) fn snapshot(
-    config: &Config,
-    gateways: &BTreeMap<ObjectName, GatewayState>,
-    routing: &Routing,
-) -> Snapshot {
+pub(crate) fn snapshot(ground: &Ground, hosts: &Hosts, streams: &Streams) -> Snapshot {
+    let Ground {
+        config, gateways, ..
+    } = ground;
     let accepted = gateways.values().filter(|it| it.refused.is_none());
     let mut vips: Vec<Vip> = accepted.flat_map(|it| it.vips().iter().cloned()).collect();
     vips.sort();
@@ -28,8 +28,8 @@ pub(crate) fn snapshot(
     Snapshot {
         vips,
         pools,
-        services: services(gateways, routing),
-        http: http_ports(gateways, routing),
+        services: services(gateways, streams),
+        http: http_ports(gateways, hosts, streams),
         datapath: config.datapath.clone(),
         proxy: config.workers.clone(),
     }
@@ -48,13 +48,13 @@ impl GatewayState {
     }
 }
 
-fn services(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) -> Vec<Service> {
+fn services(gateways: &BTreeMap<ObjectName, GatewayState>, streams: &Streams) -> Vec<Service> {
     // Several HTTP listeners share a port: one frontend, labelled with the first of them.
     let mut services: BTreeMap<(IpAddr, u16, Protocol), Service> = BTreeMap::new();
     for gateway in gateways.values() {
         for listener in gateway.serving() {
             for vip in gateway.vips() {
-                if let Some(service) = service(vip, listener, routing) {
+                if let Some(service) = service(vip, listener, streams) {
                     let key = (service.vip, service.port, service.protocol);
                     services.entry(key).or_insert(service);
                 }
@@ -64,7 +64,7 @@ fn services(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) ->
     services.into_values().collect()
 }
 
-fn service(vip: &Vip, listener: &ListenerState, routing: &Routing) -> Option<Service> {
+fn service(vip: &Vip, listener: &ListenerState, streams: &Streams) -> Option<Service> {
     let (port, _hostname) = listener.place()?;
     let protocol = match listener.model.protocol {
         ListenerProtocol::Udp => Protocol::Udp,
@@ -84,7 +84,7 @@ fn service(vip: &Vip, listener: &ListenerState, routing: &Routing) -> Option<Ser
         protocol,
         listener: listener.id.clone(),
         target: if is_l4 {
-            let shares = routing.l4.get(&listener.id).map(|it| it.shares.as_slice());
+            let shares = streams.l4.get(&listener.id).map(|it| it.shares.as_slice());
             let family = if vip.address.is_ipv4() {
                 Family::V4
             } else {
@@ -97,12 +97,16 @@ fn service(vip: &Vip, listener: &ListenerState, routing: &Routing) -> Option<Ser
     })
 }
 
-fn http_ports(gateways: &BTreeMap<ObjectName, GatewayState>, routing: &Routing) -> Vec<HttpPort> {
+fn http_ports(
+    gateways: &BTreeMap<ObjectName, GatewayState>,
+    hosts: &Hosts,
+    streams: &Streams,
+) -> Vec<HttpPort> {
     let mut listeners: BTreeMap<ListenerId, (PortProtocol, Listener)> = BTreeMap::new();
     let mut sockets: BTreeMap<(u16, Option<IpAddr>), Vec<ListenerId>> = BTreeMap::new();
     for gateway in gateways.values() {
         for state in gateway.serving() {
-            let Some((protocol, listener)) = compile(state, routing) else {
+            let Some((protocol, listener)) = compile(state, hosts, streams) else {
                 continue;
             };
             listeners.insert(state.id.clone(), (protocol, listener));
@@ -154,7 +158,11 @@ impl GatewayState {
     }
 }
 
-fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Listener)> {
+fn compile(
+    state: &ListenerState,
+    hosts: &Hosts,
+    streams: &Streams,
+) -> Option<(PortProtocol, Listener)> {
     let protocol = match state.model.protocol {
         ListenerProtocol::Http => PortProtocol::Http,
         ListenerProtocol::Https | ListenerProtocol::Tls => PortProtocol::Tls,
@@ -171,16 +179,11 @@ fn compile(state: &ListenerState, routing: &Routing) -> Option<(PortProtocol, Li
             clients: state.clients.clone(),
         }),
         routing: if state.model.protocol == ListenerProtocol::Tls {
-            let hosts = routing.streams.get(&state.id).into_iter().flatten();
-            let hosts = hosts.map(|(host, it)| (host.clone(), Arc::clone(&it.program)));
-            PortRouting::Stream(hosts.collect())
+            let names = streams.tls.get(&state.id).into_iter().flatten();
+            let names = names.map(|(host, it)| (host.clone(), Arc::clone(&it.program)));
+            Routing::Stream(names.collect())
         } else {
-            let hosts = routing.http.get(&state.id).into_iter().flatten();
-            let hosts = hosts.map(|(host, entries)| {
-                let program = HostProgram::new(entries.clone());
-                (host.clone(), Arc::new(program))
-            });
-            PortRouting::Http(hosts.collect())
+            Routing::Http(hosts.of(&state.id))
         },
     };
     Some((protocol, listener))

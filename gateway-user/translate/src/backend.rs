@@ -5,24 +5,60 @@ use std::sync::Arc;
 
 use gateway_ir::{
     Backend, BackendName, BackendProtocol, BackendTls, EndpointSet, InvalidBackend, ObjectName,
+    Target,
 };
 
 use crate::backend_policy::Policies;
 use crate::conv::grant::Grants;
 use crate::conv::service::{self, Lookup, Slices};
 use crate::inputs::Inputs;
+use crate::kinds::EndpointSlice;
 use crate::model::{BackendRef, Problem};
 use crate::status::{Kind, Reason};
 
-/// Resolves backendRefs; the endpoints of a Service port are found once and shared by all rules that name it.
+/// What is known of Services: the endpoints of a port are found once and shared by all rules that name it.
+#[derive(Debug, Default)]
+pub(crate) struct Backends {
+    slices: Slices,
+    known: BTreeMap<ObjectName, Known>,
+}
+
+/// What is known of one Service, by port.
+#[derive(Debug, Default)]
+struct Known {
+    endpoints: BTreeMap<(u16, &'static str), Arc<EndpointSet>>,
+    backends: BTreeMap<(u16, Purpose), Arc<Backend>>,
+}
+
+impl Backends {
+    /// Takes another form of an EndpointSlice, or none; gives the Services that it was and is of.
+    pub(crate) fn set_slice(
+        &mut self,
+        name: &ObjectName,
+        before: Option<&EndpointSlice>,
+        after: Option<&Arc<EndpointSlice>>,
+    ) -> impl Iterator<Item = ObjectName> {
+        self.slices.set(name, before, after)
+    }
+
+    /// Forgets what is known of a Service.
+    pub(crate) fn forget(&mut self, service: &ObjectName) {
+        self.known.remove(service);
+    }
+
+    /// Forgets what is known of all Services.
+    pub(crate) fn forget_all(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// Resolves backendRefs.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     inputs: &'a Inputs,
     grants: &'a Grants,
     policies: &'a Policies,
-    slices: Slices<'a>,
-    endpoints: BTreeMap<(BackendName, &'static str), Arc<EndpointSet>>,
-    backends: BTreeMap<(BackendName, Purpose), Arc<Backend>>,
+    backends: &'a mut Backends,
 }
 
 /// The route that refers to a backend.
@@ -81,14 +117,17 @@ impl Refusal {
 }
 
 impl<'a> Resolver<'a> {
-    pub(crate) fn new(inputs: &'a Inputs, grants: &'a Grants, policies: &'a Policies) -> Self {
+    pub(crate) fn new(
+        inputs: &'a Inputs,
+        grants: &'a Grants,
+        policies: &'a Policies,
+        backends: &'a mut Backends,
+    ) -> Self {
         Self {
             inputs,
             grants,
             policies,
-            slices: Slices::new(inputs),
-            endpoints: BTreeMap::new(),
-            backends: BTreeMap::new(),
+            backends,
         }
     }
 
@@ -125,6 +164,22 @@ impl<'a> Resolver<'a> {
         self.service_port(&target.name, backend.port, referrer.purpose)
     }
 
+    /// Finds a backend, or notes why there is none.
+    pub(crate) fn target(
+        &mut self,
+        referrer: Referrer<'_>,
+        backend: &BackendRef,
+        unresolved: &mut Vec<Problem>,
+    ) -> Target {
+        match self.resolve(referrer, backend) {
+            Ok(found) => Target::Backend(found),
+            Err(refusal) => {
+                unresolved.extend(refusal.problem);
+                Target::Invalid(refusal.invalid)
+            }
+        }
+    }
+
     fn service_port(
         &mut self,
         name: &ObjectName,
@@ -139,11 +194,8 @@ impl<'a> Resolver<'a> {
         let port = port.ok_or_else(|| not_found(format!("backendRef {name} needs a port")))?;
         let no_port = || not_found(format!("Service {name} has no port {port}"));
         let port = u16::try_from(port).map_err(|_too_large| no_port())?;
-        let backend = BackendName {
-            service: name.clone(),
-            port,
-        };
-        if let Some(known) = self.backends.get(&(backend.clone(), purpose)) {
+        let known = self.backends.known.get(name);
+        if let Some(known) = known.and_then(|it| it.backends.get(&(port, purpose))) {
             return Ok(Arc::clone(known));
         }
         let transport = purpose.transport();
@@ -172,17 +224,20 @@ impl<'a> Resolver<'a> {
             ));
         }
         let tls = self.tls(name, &found, purpose)?;
-        let (slices, known) = (&self.slices, &mut self.endpoints);
-        let endpoints = known
-            .entry((backend.clone(), transport))
-            .or_insert_with(|| Arc::new(slices.endpoints(name, &found)));
+        let Backends { slices, known } = &mut *self.backends;
+        let known = known.entry(name.clone()).or_default();
+        let endpoints = known.endpoints.entry((port, transport));
+        let endpoints = endpoints.or_insert_with(|| Arc::new(slices.endpoints(name, &found)));
         let made = Arc::new(Backend {
-            name: backend.clone(),
+            name: BackendName {
+                service: name.clone(),
+                port,
+            },
             endpoints: Arc::clone(endpoints),
             protocol: protocol(&found, purpose),
             tls,
         });
-        self.backends.insert((backend, purpose), Arc::clone(&made));
+        known.backends.insert((port, purpose), Arc::clone(&made));
         Ok(made)
     }
 

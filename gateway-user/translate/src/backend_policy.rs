@@ -15,6 +15,7 @@ use crate::status::{
     AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, ParentReference,
     Reason,
 };
+use crate::uses::Uses;
 
 /// The most ancestors that a status may have (the CRD's limit).
 const ANCESTORS_MAX: usize = 16;
@@ -69,13 +70,13 @@ impl Policies {
     }
 
     /// What became of each policy, by the Gateways whose routes lead to its Services.
-    pub(crate) fn statuses(&self, uses: &BTreeSet<(ObjectName, ObjectName)>) -> Vec<ObjectStatus> {
+    pub(crate) fn statuses(&self, uses: &Uses) -> Vec<ObjectStatus> {
         let states = self.policies.iter().enumerate();
         let statuses = states.map(|(index, state)| {
             let meta = &state.model.meta;
             let mut by_gateway: BTreeMap<&ObjectName, Vec<Target>> = BTreeMap::new();
             for target in targets(&state.model) {
-                for (_, gateway) in uses.iter().filter(|(service, _)| *service == target.0) {
+                for gateway in uses.gateways(&target.0) {
                     by_gateway.entry(gateway).or_default().push(target.clone());
                 }
             }

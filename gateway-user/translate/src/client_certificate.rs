@@ -10,7 +10,7 @@ use gateway_ir::{
 };
 
 /// The entries as they are with a certificate; rules without TLS stay the same, and shared.
-pub(crate) fn entries(entries: &[Entry], certificate: &Arc<Certificate>) -> Vec<Entry> {
+pub(crate) fn entries(entries: &[Arc<Entry>], certificate: &Arc<Certificate>) -> Vec<Arc<Entry>> {
     let mut last: Option<(Arc<Rule>, Arc<Rule>)> = None;
     let entries = entries.iter().map(|entry| {
         // The entries of a rule stand together.
@@ -22,10 +22,7 @@ pub(crate) fn entries(entries: &[Entry], certificate: &Arc<Certificate>) -> Vec<
             None => rule(&entry.rule, certificate),
         };
         last = Some((Arc::clone(&entry.rule), Arc::clone(&rule)));
-        Entry {
-            rule,
-            ..entry.clone()
-        }
+        Arc::new(entry.with_rule(rule))
     });
     entries.collect()
 }
@@ -45,7 +42,7 @@ pub(crate) fn stream(
 }
 
 fn rule(rule: &Arc<Rule>, certificate: &Arc<Certificate>) -> Arc<Rule> {
-    if !rule.backends.iter().any(speaks_tls) && !rule.filters.iter().any(mirrors_to_tls) {
+    if !rule.backends.iter().any(speaks_tls) && !rule.filters.iter().any(leads_to_tls) {
         return Arc::clone(rule);
     }
     Arc::new(Rule {
@@ -56,11 +53,19 @@ fn rule(rule: &Arc<Rule>, certificate: &Arc<Certificate>) -> Arc<Rule> {
 }
 
 fn speaks_tls(backend: &WeightedBackend) -> bool {
-    has_tls(&backend.target) || backend.filters.iter().any(mirrors_to_tls)
+    has_tls(&backend.target) || backend.filters.iter().any(leads_to_tls)
 }
 
-fn mirrors_to_tls(filter: &Filter) -> bool {
-    matches!(filter, Filter::RequestMirror(mirror) if has_tls(&mirror.target))
+fn leads_to_tls(filter: &Filter) -> bool {
+    match filter {
+        Filter::RequestMirror(mirror) => has_tls(&mirror.target),
+        Filter::ExternalAuth(auth) => has_tls(&auth.target),
+        Filter::RequestHeaderModifier(_)
+        | Filter::ResponseHeaderModifier(_)
+        | Filter::RequestRedirect(_)
+        | Filter::UrlRewrite(_)
+        | Filter::Cors(_) => false,
+    }
 }
 
 fn has_tls(target: &Target) -> bool {
@@ -79,9 +84,16 @@ fn backends(backends: &[WeightedBackend], certificate: &Arc<Certificate>) -> Vec
 fn filters(filters: &[Filter], certificate: &Arc<Certificate>) -> Vec<Filter> {
     let mut filters = filters.to_vec();
     for filter in &mut filters {
-        if let Filter::RequestMirror(mirror) = filter {
-            mirror.target = target(&mirror.target, certificate);
-        }
+        let own = match filter {
+            Filter::RequestMirror(mirror) => &mut mirror.target,
+            Filter::ExternalAuth(auth) => &mut auth.target,
+            Filter::RequestHeaderModifier(_)
+            | Filter::ResponseHeaderModifier(_)
+            | Filter::RequestRedirect(_)
+            | Filter::UrlRewrite(_)
+            | Filter::Cors(_) => continue,
+        };
+        *own = target(own, certificate);
     }
     filters
 }

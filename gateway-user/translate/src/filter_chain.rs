@@ -2,9 +2,9 @@
 
 use std::mem::discriminant;
 
-use gateway_ir::{Filter, Match, Mirror, PathMatch, PathModifier, Target};
+use gateway_ir::{AuthProtocol, ExternalAuth, Filter, Match, Mirror, PathMatch, PathModifier};
 
-use crate::backend::{Referrer, Resolver};
+use crate::backend::{Purpose, Referrer, Resolver};
 use crate::model::{Problem, RouteFilter};
 
 /// Compiled filters, and why the rest of them is not served.
@@ -14,7 +14,8 @@ pub(crate) struct Chain {
     pub(crate) problems: Vec<String>,
 }
 
-/// Compiles filters; a mirror that leads nowhere is `unresolved` and gets no copies.
+/// Compiles filters; a mirror or an authorization that leads nowhere is `unresolved`: the one gets no copies, the other
+/// lets nothing through.
 pub(crate) fn compile(
     filters: &[Result<RouteFilter, String>],
     referrer: Referrer<'_>,
@@ -26,16 +27,30 @@ pub(crate) fn compile(
         match filter {
             Ok(RouteFilter::Ready(filter)) => chain.push(filter.clone()),
             Ok(RouteFilter::Mirror { backend, share }) => {
-                let target = match resolver.resolve(referrer, backend) {
-                    Ok(found) => Target::Backend(found),
-                    Err(refusal) => {
-                        unresolved.extend(refusal.problem);
-                        Target::Invalid(refusal.invalid)
-                    }
-                };
+                let target = resolver.target(referrer, backend, unresolved);
                 chain.push(Filter::RequestMirror(Mirror {
                     target,
                     share: *share,
+                }));
+            }
+            Ok(RouteFilter::Auth {
+                server,
+                protocol,
+                body_bytes_max,
+            }) => {
+                let purpose = match protocol {
+                    AuthProtocol::Http { .. } => Purpose::Requests,
+                    AuthProtocol::Grpc { .. } => Purpose::Calls,
+                };
+                let referrer = Referrer {
+                    purpose,
+                    ..referrer
+                };
+                let target = resolver.target(referrer, server, unresolved);
+                chain.push(Filter::ExternalAuth(ExternalAuth {
+                    target,
+                    protocol: protocol.clone(),
+                    body_bytes_max: *body_bytes_max,
                 }));
             }
             Err(problem) => chain.problems.push(problem.clone()),
@@ -63,6 +78,7 @@ impl Chain {
             Filter::RequestRedirect(_) => Some("RequestRedirect"),
             Filter::UrlRewrite(_) => Some("URLRewrite"),
             Filter::Cors(_) => Some("CORS"),
+            Filter::ExternalAuth(_) => Some("ExternalAuth"),
         };
         let mut others = self.filters.iter().map(discriminant);
         match name {
@@ -82,7 +98,8 @@ impl Chain {
                 Filter::RequestHeaderModifier(_)
                 | Filter::ResponseHeaderModifier(_)
                 | Filter::RequestMirror(_)
-                | Filter::Cors(_) => None,
+                | Filter::Cors(_)
+                | Filter::ExternalAuth(_) => None,
             };
             matches!(path, Some(PathModifier::ReplacePrefixMatch(_)))
         })

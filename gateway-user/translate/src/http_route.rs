@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Entry, Filter, HostPattern, InvalidBackend, Match, ObjectName, Precedence, RouteKind,
-    RouteName, Rule, RuleId, Target, Timeouts, WeightedBackend,
+    Entry, Filter, HostPattern, InvalidBackend, Match, ObjectName, RouteKind, RouteName, Rule,
+    RuleId, Target, Timeouts, WeightedBackend,
 };
 
 use crate::backend::{Purpose, Referrer, Resolver};
 use crate::filter_chain::{self, Chain};
-use crate::model::{BackendRef, HttpBackendRef, HttpRule, Problem, Route, RouteFilter};
+use crate::model::{BackendRef, HttpBackendRef, HttpRule, Problem, Route};
 use crate::status::{Kind, Reason};
 
 /// What an HTTPRoute or GRPCRoute comes to, wherever it attaches.
@@ -22,7 +22,7 @@ pub(crate) struct Compiled {
     /// The hostnames; empty: every name.
     pub(crate) hostnames: Vec<HostPattern>,
     /// In the order of the rules and their matches.
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Arc<Entry>>,
     /// Why nothing of the route is served.
     pub(crate) refused: Option<Problem>,
     /// Which rules are not served while others are.
@@ -83,10 +83,7 @@ fn services(route: &Route<HttpRule>) -> BTreeSet<ObjectName> {
         references.extend(
             filters
                 .chain(&rule.filters)
-                .filter_map(|filter| match filter {
-                    Ok(RouteFilter::Mirror { backend, .. }) => Some(backend),
-                    Ok(RouteFilter::Ready(_)) | Err(_) => None,
-                }),
+                .filter_map(|filter| filter.as_ref().ok()?.backend()),
         );
     }
     let services = references.into_iter().filter(|it| it.target.is_service());
@@ -157,9 +154,9 @@ fn compile_rule(
     let matches = rule.matches.iter().enumerate();
     let matches = matches.filter_map(|(index, it)| Some((index, it.as_ref().ok()?)));
     let created = route.meta.created.as_deref();
-    compiled
-        .entries
-        .extend(matches.map(|(index, it)| entry(&built, it, index, created)));
+    let entry = |index, it: &Match| Entry::new(it.clone(), created, Arc::clone(&built), index);
+    let entries = matches.map(|(index, it)| Arc::new(entry(index, it)));
+    compiled.entries.extend(entries);
     problems
 }
 
@@ -184,15 +181,6 @@ fn rule_problems(rule: &HttpRule, chain: &Chain) -> Vec<String> {
         problems.push(ONE_PREFIX.to_owned());
     }
     problems
-}
-
-fn entry(rule: &Arc<Rule>, matches: &Match, match_index: usize, created: Option<&str>) -> Entry {
-    Entry {
-        precedence: Precedence::new(matches, created, &rule.id, match_index),
-        matches: matches.clone(),
-        match_index,
-        rule: Arc::clone(rule),
-    }
 }
 
 /// A backend with its filters; none: they can not be served.

@@ -1,9 +1,8 @@
 //! The objects that are translated, by name.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_ir::ObjectName;
+use gateway_ir::{ObjectName, SharedMap};
 
 use crate::kinds::{
     BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
@@ -13,45 +12,45 @@ use crate::kinds::{
 use crate::object::Object;
 use crate::status::{Kind, ObjectKey};
 
-/// Everything that is read, from files or from the API server.
+/// Everything that is read, from files or from the API server. A copy shares all objects, and costs next to nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// GatewayClasses, ours and others.
-    pub gateway_classes: BTreeMap<ObjectName, Arc<GatewayClass>>,
+    pub gateway_classes: SharedMap<ObjectName, Arc<GatewayClass>>,
     /// Gateways of any class.
-    pub gateways: BTreeMap<ObjectName, Arc<Gateway>>,
+    pub gateways: SharedMap<ObjectName, Arc<Gateway>>,
     /// ListenerSets.
-    pub listener_sets: BTreeMap<ObjectName, Arc<ListenerSet>>,
+    pub listener_sets: SharedMap<ObjectName, Arc<ListenerSet>>,
     /// HTTPRoutes.
-    pub http_routes: BTreeMap<ObjectName, Arc<HttpRoute>>,
+    pub http_routes: SharedMap<ObjectName, Arc<HttpRoute>>,
     /// GRPCRoutes.
-    pub grpc_routes: BTreeMap<ObjectName, Arc<GrpcRoute>>,
+    pub grpc_routes: SharedMap<ObjectName, Arc<GrpcRoute>>,
     /// TLSRoutes.
-    pub tls_routes: BTreeMap<ObjectName, Arc<TlsRoute>>,
+    pub tls_routes: SharedMap<ObjectName, Arc<TlsRoute>>,
     /// TCPRoutes.
-    pub tcp_routes: BTreeMap<ObjectName, Arc<TcpRoute>>,
+    pub tcp_routes: SharedMap<ObjectName, Arc<TcpRoute>>,
     /// UDPRoutes.
-    pub udp_routes: BTreeMap<ObjectName, Arc<UdpRoute>>,
+    pub udp_routes: SharedMap<ObjectName, Arc<UdpRoute>>,
     /// BackendTLSPolicies.
-    pub backend_tls_policies: BTreeMap<ObjectName, Arc<BackendTlsPolicy>>,
+    pub backend_tls_policies: SharedMap<ObjectName, Arc<BackendTlsPolicy>>,
     /// ReferenceGrants.
-    pub reference_grants: BTreeMap<ObjectName, Arc<ReferenceGrant>>,
+    pub reference_grants: SharedMap<ObjectName, Arc<ReferenceGrant>>,
     /// Services.
-    pub services: BTreeMap<ObjectName, Arc<Service>>,
+    pub services: SharedMap<ObjectName, Arc<Service>>,
     /// EndpointSlices; found by their label `kubernetes.io/service-name`.
-    pub endpoint_slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
+    pub endpoint_slices: SharedMap<ObjectName, Arc<EndpointSlice>>,
     /// Secrets.
-    pub secrets: BTreeMap<ObjectName, Arc<Secret>>,
+    pub secrets: SharedMap<ObjectName, Arc<Secret>>,
     /// ConfigMaps.
-    pub config_maps: BTreeMap<ObjectName, Arc<ConfigMap>>,
+    pub config_maps: SharedMap<ObjectName, Arc<ConfigMap>>,
     /// Namespaces, for their labels.
-    pub namespaces: BTreeMap<ObjectName, Arc<Namespace>>,
+    pub namespaces: SharedMap<ObjectName, Arc<Namespace>>,
     /// Nodes, for their addresses.
-    pub nodes: BTreeMap<ObjectName, Arc<Node>>,
+    pub nodes: SharedMap<ObjectName, Arc<Node>>,
     /// SanmonConfigs.
-    pub sanmon_configs: BTreeMap<ObjectName, Arc<SanmonConfig>>,
+    pub sanmon_configs: SharedMap<ObjectName, Arc<SanmonConfig>>,
     /// SanmonGatewayConfigs.
-    pub sanmon_gateway_configs: BTreeMap<ObjectName, Arc<SanmonGatewayConfig>>,
+    pub sanmon_gateway_configs: SharedMap<ObjectName, Arc<SanmonGatewayConfig>>,
 }
 
 impl Inputs {

@@ -5,13 +5,16 @@
 //! says is what the data planes do. An object that can not be served affects itself only.
 //!
 //! ```text
-//! Inputs ─► conv ─► config (classes, pools, settings), gateway_config (settings of one Gateway)
-//!                   listener (Gateways, ListenerSets, their listeners) ─► vips ─► conflict, overlap
-//!                   backend_policy (TLS to endpoints)
-//!                   routes (http_route, tls_route, l4_route ─► backend) ─► attach
-//!                        └─► assemble ─► Snapshot ─► shadow (warnings)
+//! Inputs ─► conv ─► ground: config (classes, pools, settings)
+//!                           listener (Gateways, ListenerSets, their listeners) ─► vips ─► conflict, overlap
+//!                           gateway_config (settings of one Gateway), grants, backend_policy (TLS to endpoints)
+//!                   routes (http_route ─► backend) ─► attach ─► hosts (programs) ─► shadow (warnings)
+//!                   streams (tls_route, l4_route ─► backend) ─► attach
+//!                        └─► assemble ─► Snapshot
 //!                   gateway_status, set_status, listener_status, backend_policy, routes ─► conditions
 //! ```
+//!
+//! A [`Translator`] remembers the last state, and makes again only what differs from it.
 //!
 //! Only `conv` names types of the Kubernetes API; what it gives is in `model`, with defaults filled in and every value
 //! parsed. A rule's program and a backend's endpoints are made once and shared, wherever the route attaches.
@@ -31,6 +34,8 @@ mod conv;
 mod filter_chain;
 mod gateway_config;
 mod gateway_status;
+mod ground;
+mod hosts;
 mod http_route;
 pub mod inputs;
 pub mod kinds;
@@ -47,17 +52,17 @@ mod selector;
 mod set_status;
 pub mod shadow;
 pub mod status;
+pub mod statuses;
+mod streams;
 mod tls_route;
+mod translator;
+mod uses;
 mod vips;
 
 use std::net::IpAddr;
 
 use gateway_ir::Snapshot;
 use serde::Serialize;
-
-use crate::backend_policy::Policies;
-use crate::conv::grant::Grants;
-use crate::gateway_config::GatewayConfigs;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
@@ -66,9 +71,11 @@ pub use status::{
     AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
     ObjectStatus, ParentReference, ParentStatus, Reason,
 };
+pub use statuses::Statuses;
+pub use translator::Translator;
 
 /// What translation knows beside the objects.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The controller name that our GatewayClasses carry.
     pub controller_name: String,
@@ -103,34 +110,12 @@ pub struct Outcome {
     /// What the data planes run.
     pub snapshot: Snapshot,
     /// What became of each object that is ours, sorted by kind and name.
-    pub statuses: Vec<ObjectStatus>,
+    pub statuses: Statuses,
     /// What is served as configured, and hardly as meant; sorted.
     pub warnings: Vec<Warning>,
 }
 
-/// Translates all objects.
+/// Translates all objects, from nothing.
 pub fn translate(inputs: &Inputs, settings: &Settings) -> Outcome {
-    let config = config::read(inputs, settings);
-    let grants = Grants::new(inputs);
-    let configs = GatewayConfigs::new(inputs);
-    let mut gateways = listener::gateways(inputs, &config, &configs, &grants);
-    vips::assign(inputs, &config, settings, &mut gateways);
-    conflict::find(&mut gateways);
-    overlap::find(&mut gateways);
-    let policies = Policies::new(inputs);
-    let mut routing = routes::attach_all(inputs, &grants, &policies, &mut gateways);
-    let snapshot = assemble::snapshot(&config, &gateways, &routing);
-    let mut statuses = gateway_status::statuses(&gateways, &config.addressing, settings);
-    statuses.extend(set_status::statuses(&gateways, &config.addressing));
-    statuses.extend(policies.statuses(&routing.uses));
-    statuses.append(&mut routing.statuses);
-    statuses.extend(config.statuses);
-    statuses.extend(configs.statuses());
-    statuses.sort_by(|a, b| a.object.cmp(&b.object));
-    let warnings = shadow::warnings(&snapshot);
-    Outcome {
-        snapshot,
-        statuses,
-        warnings,
-    }
+    Translator::default().translate(inputs, settings)
 }

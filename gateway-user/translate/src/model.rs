@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use gateway_ir::{
-    ClientValidationMode, Filter, Fraction, HostPattern, Match, ObjectName, Retry,
+    AuthProtocol, ClientValidationMode, Filter, Fraction, HostPattern, Match, ObjectName, Retry,
     SessionPersistence, SubjectName, Timeouts,
 };
 
@@ -248,6 +248,23 @@ pub(crate) enum RouteFilter {
         backend: BackendRef,
         share: Fraction,
     },
+    /// An authorization, whose server has to be found.
+    Auth {
+        server: BackendRef,
+        protocol: AuthProtocol,
+        body_bytes_max: u32,
+    },
+}
+
+impl RouteFilter {
+    /// The backend that it refers to beside those of the rule.
+    pub(crate) fn backend(&self) -> Option<&BackendRef> {
+        match self {
+            Self::Ready(_) => None,
+            Self::Mirror { backend, .. } => Some(backend),
+            Self::Auth { server, .. } => Some(server),
+        }
+    }
 }
 
 /// A backendRef of an HTTPRoute or GRPCRoute.

@@ -1,10 +1,10 @@
 //! Matches that no request can reach: an earlier one of the same host has the same conditions.
-//!
-//! Reads the program that serves, so that what it says is what happens.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
-use gateway_ir::{Entry, HostProgram, Match, ObjectName, Routing, RuleId, Snapshot};
+use gateway_ir::{Entry, HostPattern, ListenerId, Match, ObjectName, RuleId};
 use serde::Serialize;
 
 use crate::status::{Kind, ObjectKey};
@@ -19,26 +19,72 @@ pub struct Warning {
     pub message: String,
 }
 
-/// A match that is never reached, and the rule that is reached instead.
-type Shadow<'a> = (&'a RuleId, usize, &'a RuleId);
+/// A match that is never reached, and the one that is reached instead.
+type Shadow = (Arc<Entry>, Arc<Entry>);
 
-/// The warnings about all programs, sorted; each pair of rules once, however many listeners they share.
-pub(crate) fn warnings(snapshot: &Snapshot) -> Vec<Warning> {
-    let mut places: BTreeMap<Shadow<'_>, BTreeSet<String>> = BTreeMap::new();
-    for listener in snapshot.http.iter().flat_map(|port| &port.listeners) {
-        let Routing::Http(hosts) = &listener.routing else {
-            continue;
+/// The matches of all hosts, by their conditions.
+#[derive(Debug, Default)]
+pub(crate) struct Shadows {
+    hosts: BTreeMap<(ListenerId, HostPattern), Matches>,
+    /// Of the hosts that have some.
+    found: BTreeMap<(ListenerId, HostPattern), Vec<Shadow>>,
+    /// What was last said, and of which listeners; none: something has changed since.
+    said: Option<(Vec<ListenerId>, Vec<Warning>)>,
+}
+
+/// The matches of one host.
+#[derive(Debug, Default)]
+struct Matches {
+    /// By the hash of their conditions.
+    entries: HashMap<u64, Vec<Arc<Entry>>>,
+    /// The hashes that several have.
+    contested: BTreeSet<u64>,
+}
+
+impl Shadows {
+    /// A host loses entries and gets others.
+    pub(crate) fn apply(
+        &mut self,
+        host: (ListenerId, HostPattern),
+        gone: &[Arc<Entry>],
+        new: Vec<Arc<Entry>>,
+    ) {
+        let matches = self.hosts.entry(host.clone()).or_default();
+        gone.iter().for_each(|entry| matches.remove(entry));
+        new.into_iter().for_each(|entry| matches.add(entry));
+        let found = matches.shadows();
+        if matches.entries.is_empty() {
+            self.hosts.remove(&host);
+        }
+        let before = if found.is_empty() {
+            self.found.remove(&host).unwrap_or_default()
+        } else {
+            let found = found.clone();
+            self.found.insert(host, found).unwrap_or_default()
         };
-        for (host, program) in hosts {
-            for shadow in shadows(program) {
-                let place = format!("host {host} of listener {}", listener.id);
+        if before != found {
+            self.said = None;
+        }
+    }
+
+    /// The warnings about the programs of these listeners, sorted; each pair of rules once, however many they share.
+    pub(crate) fn warnings(&mut self, served: Vec<ListenerId>) -> Vec<Warning> {
+        if let Some((_, warnings)) = self.said.as_ref().filter(|(of, _)| *of == served) {
+            return warnings.clone();
+        }
+        let listeners: BTreeSet<&ListenerId> = served.iter().collect();
+        let mut places: BTreeMap<(&RuleId, usize, &RuleId), BTreeSet<String>> = BTreeMap::new();
+        for ((listener, host), shadows) in &self.found {
+            if !listeners.contains(listener) {
+                continue;
+            }
+            for (entry, winner) in shadows {
+                let shadow = (&entry.rule.id, entry.match_index, &winner.rule.id);
+                let place = format!("host {host} of listener {listener}");
                 places.entry(shadow).or_default().insert(place);
             }
         }
-    }
-    let mut warnings: Vec<Warning> = places
-        .into_iter()
-        .filter_map(|((rule, index, winner), places)| {
+        let warnings = places.into_iter().filter_map(|((rule, index, winner), places)| {
             let places = places.into_iter().collect::<Vec<_>>().join(", ");
             Some(Warning {
                 object: key(rule)?,
@@ -47,24 +93,64 @@ pub(crate) fn warnings(snapshot: &Snapshot) -> Vec<Warning> {
                     rule.index
                 ),
             })
-        })
-        .collect();
-    warnings.sort();
-    warnings
+        });
+        let mut warnings: Vec<Warning> = warnings.collect();
+        warnings.sort();
+        self.said = Some((served, warnings.clone()));
+        warnings
+    }
 }
 
-fn shadows(program: &HostProgram) -> Vec<Shadow<'_>> {
-    let mut first: HashMap<Match, &Entry> = HashMap::new();
-    let mut shadows = Vec::new();
-    for entry in program.entries() {
-        match first.get(&canonical(&entry.matches)) {
-            Some(winner) => {
-                shadows.push((&entry.rule.id, entry.match_index, &winner.rule.id));
-            }
-            None => drop(first.insert(canonical(&entry.matches), entry)),
+impl Matches {
+    fn add(&mut self, entry: Arc<Entry>) {
+        let hash = hash(&entry.matches);
+        let same = self.entries.entry(hash).or_default();
+        same.push(entry);
+        if same.len() > 1 {
+            self.contested.insert(hash);
         }
     }
-    shadows
+
+    fn remove(&mut self, entry: &Entry) {
+        let hash = hash(&entry.matches);
+        let Some(same) = self.entries.get_mut(&hash) else {
+            return;
+        };
+        same.retain(|it| it.precedence != entry.precedence);
+        if same.len() < 2 {
+            self.contested.remove(&hash);
+        }
+        if same.is_empty() {
+            self.entries.remove(&hash);
+        }
+    }
+
+    /// Each entry behind the first of the same conditions.
+    fn shadows(&mut self) -> Vec<Shadow> {
+        let mut shadows = Vec::new();
+        for hash in &self.contested {
+            let Some(same) = self.entries.get_mut(hash) else {
+                continue;
+            };
+            same.sort_by(|a, b| a.precedence.cmp(&b.precedence));
+            let mut winners: Vec<&Arc<Entry>> = Vec::new();
+            for entry in same.iter() {
+                let matches = canonical(&entry.matches);
+                let winner = winners.iter().find(|it| canonical(&it.matches) == matches);
+                match winner {
+                    Some(winner) => shadows.push((Arc::clone(entry), Arc::clone(winner))),
+                    None => winners.push(entry),
+                }
+            }
+        }
+        shadows
+    }
+}
+
+fn hash(matches: &Match) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    canonical(matches).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The conditions in an order that does not depend on how they were written.

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gateway_ir::{
-    HostPattern, ObjectName, RouteName, RuleId, StreamProgram, Target, WeightedBackend,
-};
+use gateway_ir::{HostPattern, ObjectName, RouteName, RuleId, StreamProgram, WeightedBackend};
 
 use crate::backend::{Purpose, Referrer, Resolver};
 use crate::model::{L4Rule, Problem, Route};
@@ -86,13 +84,7 @@ fn program(
     let mut unresolved = Vec::new();
     let backends = rule.backends.iter().map(|backend| WeightedBackend {
         weight: *backend.weight.as_ref().unwrap_or(&0),
-        target: match resolver.resolve(referrer, backend) {
-            Ok(found) => Target::Backend(found),
-            Err(refusal) => {
-                unresolved.extend(refusal.problem);
-                Target::Invalid(refusal.invalid)
-            }
-        },
+        target: resolver.target(referrer, backend, &mut unresolved),
         filters: Vec::new(),
     });
     let program = StreamProgram {

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use gateway_ir::{Routing, ServiceTarget, Snapshot, Target, WeightedBackend};
-use gateway_translate::{Inputs, Object, Settings, translate};
-use proptest::prelude::{any, proptest};
+use gateway_translate::{Announce, Inputs, Object, Settings, Translator, translate};
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use proptest::sample::Index;
 use serde_json::Value;
 
 /// The objects of every golden case and of the example; those of one name replace each other.
@@ -32,6 +33,52 @@ proptest! {
             assert_eq!(outcome.statuses, again.statuses);
         }
     }
+}
+
+proptest! {
+    /// Whatever came before, and however much of it at once: grants, namespaces, Services, endpoints, Secrets, routes.
+    #[test]
+    fn a_memory_changes_nothing_of_the_outcome(
+        start in proptest::collection::vec(any::<bool>(), 256),
+        states in proptest::collection::vec(edits(), 1..8),
+    ) {
+        let kept = OBJECTS.iter().zip(start.iter().cycle()).filter(|(_, keep)| **keep);
+        let mut inputs = inputs(&kept.map(|(object, _)| object.clone()).collect::<Vec<_>>());
+        let mut translator = Translator::default();
+        let mut settings = Settings::default();
+        translator.translate(&inputs, &settings);
+        let mut found = None;
+        for (edits, announce) in states {
+            for (at, action) in edits {
+                let object = at.get(&OBJECTS);
+                match action {
+                    Action::Put => inputs.insert(object.clone()),
+                    Action::Remove => inputs.remove(&object.key()),
+                }
+            }
+            settings.announce = if announce { Announce::On } else { Announce::Off("a test".to_owned()) };
+            found = Some(translator.translate(&inputs, &settings));
+        }
+        let found = found.expect("at least one state");
+        let expected = translate(&inputs, &settings);
+        prop_assert_eq!(&found.statuses, &expected.statuses);
+        prop_assert_eq!(&found.warnings, &expected.warnings);
+        prop_assert_eq!(&found.snapshot, &expected.snapshot);
+        prop_assert_eq!(found.snapshot.generation(), expected.snapshot.generation());
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    Put,
+    Remove,
+}
+
+/// Objects that come, change and go together, and whether anything is announced from then on.
+fn edits() -> impl Strategy<Value = (Vec<(Index, Action)>, bool)> {
+    let action = prop_oneof![3 => Just(Action::Put), 2 => Just(Action::Remove)];
+    let edits = proptest::collection::vec((any::<Index>(), action), 1..4);
+    (edits, proptest::bool::weighted(0.8))
 }
 
 /// No address without a VIP, no frontend twice, no endpoint without a weight, nothing that is selected from an empty set.

@@ -64,6 +64,23 @@ impl Go {
         &self.oldest
     }
 
+    /// Downloads a module and says where its files are.
+    pub(super) fn download(&self, module: &str, version: &str) -> anyhow::Result<PathBuf> {
+        // Any folder outside of a module.
+        fs::create_dir_all(&self.cache)
+            .with_context(|| format!("cannot make {}", self.cache.display()))?;
+        let mut command = self.command(&self.cache);
+        let wanted = format!("{module}@v{version}");
+        let about = run::quietly(command.args(["mod", "download", "-json", &wanted]))?;
+        let folder = about
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("\"Dir\": \""))
+            .and_then(|rest| rest.split('"').next());
+        folder
+            .map(PathBuf::from)
+            .with_context(|| format!("`go mod download` does not say where {wanted} is"))
+    }
+
     /// A `go` command that works in a folder, builds static programs and downloads nothing but modules.
     pub(super) fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,17 +1,13 @@
-//! Builds the programs of the test cluster from their Go modules, once for each version.
-//!
-//! Go's checksum database vouches for what is downloaded, and the versions fix every module below them: Go takes the
-//! oldest one that satisfies all, so that a build tomorrow is the build of today.
+//! What the test cluster is made of, and what else is built from Go modules: which modules, and what each requires.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::fs;
+use std::path::PathBuf;
 
 use anyhow::Context;
 
 use super::go::Go;
+use super::module::{self, Module};
 use super::versions::Versions;
-use crate::run;
 use crate::workspace::Workspace;
 
 /// Where the built programs are.
@@ -23,13 +19,6 @@ pub(super) struct Programs {
     pub(super) kubernetes: PathBuf,
     /// The folder of echo-basic.
     pub(super) echo: PathBuf,
-}
-
-/// A Go module with programs in it.
-struct Module<'a> {
-    name: &'static str,
-    version: &'a str,
-    packages: &'static [&'static str],
 }
 
 impl Programs {
@@ -63,14 +52,14 @@ impl Programs {
         if folders.iter().all(|folder| folder.is_dir()) {
             return Ok(programs);
         }
-        let _lock = lock(workspace)?;
+        let _lock = module::lock(workspace)?;
         let go = Go::find(workspace, &versions.go)?;
         etcd.build(workspace, &go, |_folder| {
             let version = &versions.etcd;
             Ok(format!("require go.etcd.io/etcd/server/v3 v{version}\n"))
         })?;
-        kubernetes.build(workspace, &go, |folder| {
-            requirements_of_kubernetes(&go, folder, &versions.kubernetes)
+        kubernetes.build(workspace, &go, |_folder| {
+            requirements_of_kubernetes(&go, &versions.kubernetes)
         })?;
         echo.build(workspace, &go, |_folder| {
             let version = &versions.conformance_images;
@@ -80,6 +69,9 @@ impl Programs {
         Ok(programs)
     }
 }
+
+/// The Go module of the Gateway API.
+const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
 
 /// What turns the suite into a program.
 const SUITE: &str = "package suite
@@ -106,12 +98,12 @@ pub(super) fn suite(workspace: &Workspace, versions: &Versions) -> anyhow::Resul
     if program.is_file() {
         return Ok(program);
     }
-    let _lock = lock(workspace)?;
+    let _lock = module::lock(workspace)?;
     let go = Go::find(workspace, &versions.go)?;
     suite.build(workspace, &go, |folder| {
         fs::write(folder.join("suite_test.go"), SUITE)?;
         let version = &versions.gateway_api;
-        let module = "sigs.k8s.io/gateway-api";
+        let module = GATEWAY_API;
         let images = "sigs.k8s.io/gateway-api-conformance-images";
         // The suite names its own repository by a version that does not exist.
         Ok(format!(
@@ -123,117 +115,51 @@ pub(super) fn suite(workspace: &Workspace, versions: &Versions) -> anyhow::Resul
     Ok(program)
 }
 
-/// Two checkouts that build at a time would write the same files.
-fn lock(workspace: &Workspace) -> anyhow::Result<File> {
-    let path = workspace.cache().join("programs.lock");
-    fs::create_dir_all(workspace.cache())?;
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
+/// Builds Helm if it is not there yet: a test renders the chart.
+pub(super) fn helm(workspace: &Workspace, versions: &Versions) -> anyhow::Result<()> {
+    let helm = Module {
+        name: "helm",
+        version: &versions.helm,
+        packages: &["helm.sh/helm/v4/cmd/helm"],
+    };
+    if helm.folder(workspace).is_dir() {
+        return Ok(());
+    }
+    let _lock = module::lock(workspace)?;
+    let go = Go::find(workspace, &versions.go)?;
+    let version = &versions.helm;
+    helm.build(workspace, &go, |_folder| {
+        Ok(format!("require helm.sh/helm/v4 v{version}\n"))
+    })
 }
 
-impl Module<'_> {
-    /// Where its programs are, once they are built: a folder is there whole or not at all.
-    fn folder(&self, workspace: &Workspace) -> PathBuf {
-        let folder = format!("programs/{}-{}", self.name, self.version);
-        workspace.cache().join(folder)
+/// Takes the Gateway API's CRDs of the experimental channel out of its module if they are not there yet: a folder that
+/// `kubectl apply --kustomize` takes.
+pub(super) fn crds(workspace: &Workspace, versions: &Versions) -> anyhow::Result<PathBuf> {
+    let version = &versions.gateway_api;
+    let name = format!("programs/gateway-api-crds-{version}");
+    let target = workspace.cache().join(&name);
+    if target.is_dir() {
+        return Ok(target);
     }
-
-    fn build(
-        &self,
-        workspace: &Workspace,
-        go: &Go,
-        requirements: impl FnOnce(&Path) -> anyhow::Result<String>,
-    ) -> anyhow::Result<()> {
-        let target = self.folder(workspace);
-        if target.is_dir() {
-            return Ok(());
-        }
-        println!("cluster: building {} {}", self.name, self.version);
-        let start = Instant::now();
-        // `with_extension` would take the last number of the version for one.
-        let beside = |suffix: &str| {
-            let mut path = target.clone().into_os_string();
-            path.push(suffix);
-            PathBuf::from(path)
-        };
-        let (source, partial) = (beside(".module"), beside(".partial"));
-        for folder in [&source, &partial] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        let head = format!(
-            "module sanmon.dev/testbed/{}\n\ngo {}\n\n",
-            self.name,
-            go.oldest()
-        );
-        let manifest = source.join("go.mod");
-        fs::write(&manifest, &head)?;
-        let requirements = requirements(&source)?;
-        fs::write(&manifest, head + &requirements)
-            .with_context(|| format!("cannot write {}", manifest.display()))?;
-        // Go would call etcd's program `server`; of several it takes the folder, and their names are right.
-        let output = match self.packages {
-            [_one] => partial.join(self.name),
-            _several => partial.join(""),
-        };
-        run::quietly(
-            go.command(&source)
-                .args(self.verb())
-                .args(["-trimpath", "-ldflags"])
-                .arg(self.linker_flags())
-                .arg("-o")
-                .arg(output)
-                .args(self.packages),
-        )?;
-        fs::remove_dir_all(&source)?;
-        fs::rename(&partial, &target)
-            .with_context(|| format!("cannot make {}", target.display()))?;
-        println!(
-            "cluster: {} took {}",
-            self.name,
-            run::elapsed(start.elapsed())
-        );
-        Ok(())
+    let _lock = module::lock(workspace)?;
+    let module = Go::find(workspace, &versions.go)?.download(GATEWAY_API, version)?;
+    let partial = workspace.cache().join(name + ".partial");
+    fs::create_dir_all(&partial)?;
+    for file in fs::read_dir(module.join("config/crd/experimental"))? {
+        let file = file?;
+        fs::copy(file.path(), partial.join(file.file_name()))?;
     }
-
-    /// A folder's own package has nothing but tests.
-    fn verb(&self) -> &'static [&'static str] {
-        match self.packages {
-            ["."] => &["test", "-c", "-vet=off"],
-            _programs => &["build"],
-        }
-    }
-
-    /// Without symbols, and with the version that Kubernetes' programs show.
-    fn linker_flags(&self) -> String {
-        let mut flags = "-s -w".to_owned();
-        for package in [
-            "k8s.io/component-base/version",
-            "k8s.io/client-go/pkg/version",
-        ] {
-            flags.push_str(&format!(" -X {package}.gitVersion=v{}", self.version));
-        }
-        flags
-    }
+    fs::rename(&partial, &target).with_context(|| format!("cannot make {}", target.display()))?;
+    Ok(target)
 }
 
 /// Kubernetes takes the libraries of its own repository from folders beside it; as a dependency it needs the published
 /// ones instead, each named.
-fn requirements_of_kubernetes(go: &Go, folder: &Path, version: &str) -> anyhow::Result<String> {
-    let about = run::quietly(go.command(folder).args([
-        "mod",
-        "download",
-        "-json",
-        &format!("k8s.io/kubernetes@v{version}"),
-    ]))?;
-    let path = about
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("\"GoMod\": \""))
-        .and_then(|rest| rest.split('"').next())
-        .context("`go mod download` does not say where the module file is")?;
-    let manifest = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+fn requirements_of_kubernetes(go: &Go, version: &str) -> anyhow::Result<String> {
+    let path = go.download("k8s.io/kubernetes", version)?.join("go.mod");
+    let manifest = fs::read_to_string(&path);
+    let manifest = manifest.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(published(&manifest, version))
 }
 

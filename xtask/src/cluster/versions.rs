@@ -21,6 +21,8 @@ pub(super) struct Versions {
     pub(super) gateway_api: String,
     /// The conformance suite's backends, as `0.1.0`.
     pub(super) conformance_images: String,
+    /// Helm, as `4.3.1`.
+    pub(super) helm: String,
 }
 
 impl Versions {
@@ -39,6 +41,7 @@ impl Versions {
             etcd: value(text, "etcd")?,
             gateway_api: value(text, "gateway-api")?,
             conformance_images: value(text, "conformance-images")?,
+            helm: value(text, "helm")?,
         })
     }
 }
@@ -65,7 +68,8 @@ mod tests {
     #[test]
     fn comments_and_order_do_not_matter() {
         let text = "# Go.\netcd = \"3.7.3\"\n\ngo = \"1.27\"\nkubernetes = \"1.37.2\"\n\
-                    gateway-api = \"1.7.0\"\nconformance-images = \"0.1.0\"\n";
+                    gateway-api = \"1.7.0\"\nconformance-images = \"0.1.0\"\n\
+                    helm = \"4.3.1\"\n";
 
         let versions = Versions::parse(text).unwrap();
 
@@ -74,6 +78,7 @@ mod tests {
         assert_eq!(versions.etcd, "3.7.3");
         assert_eq!(versions.gateway_api, "1.7.0");
         assert_eq!(versions.conformance_images, "0.1.0");
+        assert_eq!(versions.helm, "4.3.1");
     }
 
     #[test]

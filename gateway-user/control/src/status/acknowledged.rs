@@ -149,7 +149,7 @@ mod tests {
     /// A publication whose only status says which one it is.
     fn published(generation: u64) -> Arc<Published> {
         use gateway_ir::ObjectName;
-        use gateway_translate::{Kind, ObjectKey};
+        use gateway_translate::{Kind, ObjectKey, Statuses};
         let status = ObjectStatus {
             object: ObjectKey {
                 kind: Kind::GatewayClass,
@@ -166,7 +166,7 @@ mod tests {
         Arc::new(Published {
             snapshot: Arc::new(Snapshot::default()),
             generation: Generation(generation),
-            statuses: vec![status],
+            statuses: Statuses::from_iter([status]),
             infrastructure: Vec::new(),
             warnings: Vec::new(),
             problems: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! Nodes tell each other the hash of the configuration that they run. This node knows the hashes of what it has run
 //! itself, in order, so it can tell how far another one is. Under constant change two nodes may never pass through the
-//! same configuration, so nobody is waited for longer than [`PATIENCE`]; whoever has not moved at all for so long is a
+//! same configuration, so nobody is waited for longer than `PATIENCE`; whoever has not moved at all for so long is a
 //! laggard, named at every Gateway and not waited for until it has caught up.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

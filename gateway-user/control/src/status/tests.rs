@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use gateway_ir::{
     HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Routing, Service,
+    SharedMap,
 };
-use gateway_translate::ListenerStatus;
+use gateway_translate::{ListenerStatus, Statuses};
 
 use super::*;
 
@@ -46,7 +47,7 @@ fn a_failed_listener_shows_its_failure_and_leaves_the_gateway_programmed() {
         shown(&published, &reports, "web").as_deref(),
         Some("port 80 is in use")
     );
-    assert_eq!(statuses[0].conditions, published.statuses[0].conditions);
+    assert_eq!(statuses[0].conditions, gateway(&published).conditions);
 }
 
 #[test]
@@ -68,7 +69,9 @@ fn what_translation_refused_stays_as_it_is() {
         Reason::Invalid,
         "no certificate",
     );
-    published.statuses[0].listeners[0].conditions = vec![refused.clone()];
+    let mut status = gateway(&published);
+    status.listeners[0].conditions = vec![refused.clone()];
+    published.statuses = Statuses::from_iter([status]);
     let statuses = conditions(&published, &Reports::new());
     assert_eq!(statuses[0].listeners[0].conditions, [refused]);
 }
@@ -111,9 +114,10 @@ fn a_gate_that_is_off_is_a_note_and_an_address_without_owner_is_not() {
 fn a_listener_of_a_set_waits_for_the_gates_of_its_own() {
     let mut published = published();
     let set = ObjectName::new("shop", "extra");
-    let status = &mut published.statuses[0];
+    let mut status = gateway(&published);
     status.object.kind = Kind::ListenerSet;
     status.object.name = set.clone();
+    published.statuses = Statuses::from_iter([status]);
     let mut snapshot = Snapshot::clone(&published.snapshot);
     snapshot.http[0].listeners[0].id.section = format!("{set}/web");
     published.snapshot = Arc::new(snapshot);
@@ -196,7 +200,7 @@ fn published() -> Published {
     Published {
         generation: snapshot.generation(),
         snapshot: Arc::new(snapshot),
-        statuses: vec![ObjectStatus {
+        statuses: Statuses::from_iter([ObjectStatus {
             object: ObjectKey {
                 kind: Kind::Gateway,
                 name: id("web").gateway,
@@ -208,7 +212,7 @@ fn published() -> Published {
             parents: Vec::new(),
             ancestors: Vec::new(),
             attached_listener_sets: None,
-        }],
+        }]),
         infrastructure: Vec::new(),
         warnings: Vec::new(),
         problems: Vec::new(),
@@ -217,6 +221,12 @@ fn published() -> Published {
         membership_key: None,
         has_pools: true,
     }
+}
+
+/// What translation promises of the only Gateway.
+fn gateway(published: &Published) -> ObjectStatus {
+    let mut statuses = published.statuses.iter();
+    statuses.next().expect("a Gateway").clone()
 }
 
 fn http_port() -> HttpPort {
@@ -229,7 +239,7 @@ fn http_port() -> HttpPort {
             id: id("web"),
             hostname: HostPattern::Any,
             tls: None,
-            routing: Routing::Http(BTreeMap::new()),
+            routing: Routing::Http(SharedMap::new()),
         }],
     }
 }

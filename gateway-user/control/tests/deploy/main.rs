@@ -1,7 +1,9 @@
 //! The manifests are objects that the API server knows, and give exactly the rights that the agent needs.
 
+mod chart;
+
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gateway_control::source::document;
 use gateway_control::status::merge;
@@ -125,8 +127,16 @@ fn kind<T: DeserializeOwned>(name: &str) -> Vec<T> {
 }
 
 fn documents() -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/install.yaml");
-    let text = std::fs::read_to_string(file).expect("the manifest");
+    documents_of("install.yaml")
+}
+
+/// The objects of a file of `deploy/`.
+fn documents_of(name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder().join(name)).expect("the manifest");
     let documents = document::parse(&text).expect("YAML");
     documents.into_iter().map(|it| it.value).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy")
 }

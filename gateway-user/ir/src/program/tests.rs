@@ -92,9 +92,11 @@ proptest! {
     ) {
         let program = HostProgram::new(ranked);
         prop_assert!(program.entries().is_sorted_by(|a, b| a.precedence <= b.precedence));
-        let again: Vec<_> = HostProgram::new(shuffled).entries().iter().map(|e| e.precedence.clone()).collect();
-        let first: Vec<_> = program.entries().iter().map(|e| e.precedence.clone()).collect();
-        prop_assert_eq!(first, again);
+        let again = HostProgram::new(shuffled);
+        let ranks = |program: &HostProgram| -> Vec<_> {
+            program.entries().map(|entry| Arc::clone(&entry.precedence)).collect()
+        };
+        prop_assert_eq!(ranks(&program), ranks(&again));
     }
 
     #[test]
@@ -104,7 +106,7 @@ proptest! {
     }
 }
 
-fn entry() -> impl Strategy<Value = Entry> {
+fn entry() -> impl Strategy<Value = Arc<Entry>> {
     let path = prop_oneof![
         "/[ab]{0,3}".prop_map(PathMatch::Exact),
         "/[ab]{0,3}".prop_map(PathMatch::Prefix),
@@ -121,7 +123,6 @@ fn entry() -> impl Strategy<Value = Entry> {
                 query: query(query_count),
             };
             let id = rule(&namespace, &name, index);
-            let precedence = Precedence::new(&matches, None, &id, match_index);
             let rule = Arc::new(Rule {
                 id,
                 filters: Vec::new(),
@@ -131,12 +132,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 retry: None,
                 persistence: None,
             });
-            Entry {
-                precedence,
-                matches,
-                match_index,
-                rule,
-            }
+            Arc::new(Entry::new(matches, None, rule, match_index))
         },
     )
 }

@@ -1,11 +1,9 @@
 //! Explanations, and that they are what is served.
 
-use std::collections::BTreeMap;
-
 use gateway_ir::{
     Certificate, Entry, HeaderMatch, HostPattern, HostProgram, Listener, ListenerId, ListenerTls,
-    Match, ObjectName, PathMatch, Precedence, PrivateKey, ProxySettings, RouteKind, RouteName,
-    Routing, Rule, RuleId, StreamProgram, Timeouts, ValueMatch,
+    Match, ObjectName, PathMatch, PrivateKey, ProxySettings, RouteKind, RouteName, Routing, Rule,
+    RuleId, StreamProgram, Timeouts, ValueMatch,
 };
 use http::HeaderName;
 use proptest::prelude::{Just, Strategy, prop_oneof};
@@ -83,7 +81,7 @@ fn what_a_server_name_leads_to_is_explained() {
         secured(www.clone(), "www", "a.test"),
         secured(www.clone(), "other", "b.test"),
         Listener {
-            routing: Routing::Stream(BTreeMap::from([(host("c.test"), passing())])),
+            routing: Routing::Stream([(host("c.test"), passing())].into_iter().collect()),
             ..secured(www, "pass", "*.test")
         },
     ];
@@ -263,7 +261,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
     let hosts = hosts.into_iter().map(|(name, matches)| {
         let matches = matches.into_iter().enumerate();
         let entries = matches.map(|(index, matches)| entry(name, index, matches));
-        (host(name), Arc::new(HostProgram::new(entries.collect())))
+        (host(name), Arc::new(HostProgram::new(entries)))
     });
     Snapshot {
         http: vec![HttpPort {
@@ -278,7 +276,7 @@ fn site(hosts: Vec<(&str, Vec<Match>)>) -> Snapshot {
                 },
                 hostname: HostPattern::Any,
                 tls: None,
-                routing: Routing::Http(hosts.collect::<BTreeMap<_, _>>()),
+                routing: Routing::Http(hosts.collect()),
             }],
         }],
         ..Snapshot::default()
@@ -294,18 +292,14 @@ fn entry(host: &str, index: usize, matches: Match) -> Entry {
         index,
         name: None,
     };
-    Entry {
-        precedence: Precedence::new(&matches, None, &id, 0),
-        matches,
-        match_index: 0,
-        rule: Arc::new(Rule {
-            id,
-            filters: Vec::new(),
-            backends: Vec::new(),
-            kind: RouteKind::Http,
-            timeouts: Timeouts::default(),
-            retry: None,
-            persistence: None,
-        }),
-    }
+    let rule = Arc::new(Rule {
+        id,
+        filters: Vec::new(),
+        backends: Vec::new(),
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
+    });
+    Entry::new(matches, None, rule, 0)
 }

@@ -16,7 +16,7 @@ use super::answer::{
     Answer, Candidate, Choice, Ending, Fate, Handshake, Limits, Lost, Outcome, PortExplanation,
     Refused, Share,
 };
-use crate::exchange::{Admitted, Client, Payload, Plan, Reply, Routed, admit};
+use crate::exchange::{Admitted, Client, Payload, Plan, Reply, Routed, Then, admit, prepare};
 use crate::program::{self, Port, Single, WhyNot};
 use crate::random::Random;
 use crate::refusal::Refusal;
@@ -176,7 +176,7 @@ impl Walk<'_> {
         let mut choice = None;
         for (host, program) in covering(hosts.iter(), admitted.host()) {
             let matches = self.matches.of(program);
-            for (entry, single) in program.entries().iter().zip(matches.iter()) {
+            for (entry, single) in program.entries().zip(matches.iter()) {
                 let lost = match single.why_not(&view) {
                     Some(why) => Some(Lost::from(why)),
                     None if choice.is_some() => Some(Lost::Precedence),
@@ -215,11 +215,13 @@ impl Walk<'_> {
     }
 
     fn outcome(&self, choice: Choice, mut routed: Routed<'_, '_>) -> Outcome {
-        match routed.reply() {
+        match routed.answer() {
             Err(refusal) => return refuse(Some(choice), refusal),
-            Ok(Some(reply)) => {
-                let answer = answer(&reply);
-                return Outcome::Answered { choice, answer };
+            Ok(Some(plan)) => {
+                if let Then::Answer(reply) = plan.then {
+                    let answer = answer(&reply);
+                    return Outcome::Answered { choice, answer };
+                }
             }
             Ok(None) => {}
         }
@@ -243,10 +245,13 @@ impl Walk<'_> {
     }
 
     fn fate(&self, routed: &Routed<'_, '_>, share: &program::Share) -> Fate {
-        let forward = match routed.clone().plan_on(share, None) {
+        let Plan { stages, then, .. } = match routed.clone().plan_on(share, None) {
             Err(refusal) => return Fate::Refused(refused(refusal)),
-            Ok(Plan::Answer(reply)) => return Fate::Answered(answer(&reply)),
-            Ok(Plan::Forward(forward)) => forward,
+            Ok(plan) => plan,
+        };
+        let mut forward = match then {
+            Then::Answer(reply) => return Fate::Answered(answer(&reply)),
+            Then::Forward(forward) => forward,
         };
         let empty = match &share.destination {
             Err(refusal) => return Fate::Refused(refused(*refusal)),
@@ -257,13 +262,12 @@ impl Walk<'_> {
         }
         let mut parts = routed.parts().clone();
         let random = Random::new(0);
-        forward.edit_request(
-            &mut parts,
-            &self.client,
-            self.settings,
-            &random,
-            Payload::Absent,
-        );
+        prepare(&mut parts.headers, &self.client, self.settings, &random);
+        for stage in stages.into_iter().flatten() {
+            stage.filters.edit_early(&mut parts.headers);
+            stage.filters.edit_request(&mut parts.headers);
+        }
+        forward.complete(&mut parts, Payload::Absent);
         Fate::Sent {
             target: parts.uri.to_string(),
             host: text(parts.headers.get(header::HOST)),

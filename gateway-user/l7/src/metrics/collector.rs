@@ -15,7 +15,7 @@ const MICROS_PER_SECOND: f64 = 1e6;
 /// A counter that is summed over the workers: name, help, the cell.
 type WorkerCounter = (&'static str, &'static str, fn(&WorkerCells) -> &Cell);
 
-const WORKER_COUNTERS: [WorkerCounter; 12] = [
+const WORKER_COUNTERS: [WorkerCounter; 14] = [
     (
         "proxy_connections_opened",
         "Client connections accepted",
@@ -45,6 +45,16 @@ const WORKER_COUNTERS: [WorkerCounter; 12] = [
         "proxy_mirrors_dropped",
         "Requests that were not copied to a mirror because too many copies were under way",
         |cells| &cells.mirrors_dropped,
+    ),
+    (
+        "proxy_authorizations_denied",
+        "Requests that an authorization server turned away",
+        |cells| &cells.authorizations_denied,
+    ),
+    (
+        "proxy_authorizations_failed",
+        "Requests that were refused because an authorization server gave no answer",
+        |cells| &cells.authorizations_failed,
     ),
     (
         "proxy_upstream_connections_opened",

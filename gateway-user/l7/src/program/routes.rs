@@ -54,7 +54,7 @@ impl Routes {
         let mut used = HashSet::new();
         let mut destinations = Vec::new();
         // Entries come in order of precedence, so each list of candidates is in that order too.
-        for (position, entry) in program.entries().iter().enumerate() {
+        for (position, entry) in program.entries().enumerate() {
             let matches = &entry.matches;
             let rule = rules.compile(&entry.rule);
             if used.insert(Arc::as_ptr(&rule)) {

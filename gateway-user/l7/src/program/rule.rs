@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
 use super::weighted::Weighted;
+use crate::auth::Auth;
 use crate::filter::Filters;
 use crate::refusal::Refusal;
 use crate::session::{SessionKey, Sessions};
@@ -18,6 +19,8 @@ pub(crate) struct Rule {
     /// Where it came from, for logs.
     pub(crate) id: RuleId,
     pub(crate) filters: Filters,
+    /// Who has to agree.
+    pub(crate) auth: Option<Auth>,
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) timeouts: Timeouts,
     pub(crate) retry: Option<Retry>,
@@ -70,6 +73,8 @@ pub(crate) struct Share {
     pub(crate) destination: Result<Destination, Refusal>,
     /// The backendRef's own filters.
     pub(crate) filters: Filters,
+    /// Who has to agree.
+    pub(crate) auth: Option<Auth>,
     pub(crate) mirrors: Vec<Mirror>,
 }
 
@@ -128,6 +133,7 @@ impl Rule {
                     Target::Invalid(_) => Err(Refusal::NoBackend),
                 },
                 filters: Filters::new(&backend.filters),
+                auth: Auth::of(&backend.filters, transports),
                 mirrors: Mirror::of(&backend.filters, transports),
             };
             (backend.weight, share)
@@ -140,6 +146,7 @@ impl Rule {
         Self {
             id: rule.id.clone(),
             filters: Filters::new(&rule.filters),
+            auth: Auth::of(&rule.filters, transports),
             mirrors: Mirror::of(&rule.filters, transports),
             timeouts: rule.timeouts,
             retry: rule.retry.clone(),
@@ -148,7 +155,7 @@ impl Rule {
         }
     }
 
-    /// Everywhere that its requests and their copies may go.
+    /// Everywhere that its requests, their copies and the questions about them may go.
     pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
         let shares = self.shares.iter();
         shares
@@ -157,7 +164,9 @@ impl Rule {
                     .destination
                     .iter()
                     .chain(share.mirrors.iter().map(Mirror::destination))
+                    .chain(share.auth.iter().flat_map(Auth::destination))
             })
             .chain(self.mirrors.iter().map(Mirror::destination))
+            .chain(self.auth.iter().flat_map(Auth::destination))
     }
 }

@@ -26,7 +26,7 @@ enum Path {
 impl Single {
     /// The matches of a host, in its order.
     pub(crate) fn all(program: &HostProgram) -> Vec<Self> {
-        let entries = program.entries().iter();
+        let entries = program.entries();
         entries.map(|entry| Self::new(&entry.matches)).collect()
     }
 

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::poll_fn;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::refusal::Refusal;
+
 /// What a mirror may be behind the client: above it, its copy breaks off.
 const COPY_BYTES_MAX: usize = 256 * 1024;
 const COPY_FRAMES_MAX: usize = 64;
+
+/// The text of the refusal of a request whose body did not come to its end.
+pub(super) const BROKEN_OFF: &str = "the request body broke off\n";
 
 /// What is sent to an endpoint.
 #[derive(Debug)]
@@ -25,8 +31,17 @@ pub(crate) enum RequestBody {
     Streamed(Source),
     /// The client's body, kept for another try.
     Kept(Kept),
+    /// A body that is here as a whole, and can be sent again.
+    Whole(Whole),
     /// What a mirror gets.
     Copied(Copied),
+}
+
+/// A body that is here as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pieces: Arc<[Piece]>,
+    position: usize,
 }
 
 /// Why a body breaks off.
@@ -54,6 +69,47 @@ impl RequestBody {
         }
     }
 
+    /// A body of these bytes.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        Self::Whole(Whole {
+            pieces: Arc::new([Piece::Data(bytes)]),
+            position: 0,
+        })
+    }
+
+    /// Waits for the whole body, which may not be longer than this, and keeps it.
+    pub(crate) async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Refusal> {
+        let Self::Streamed(source) = self else {
+            return Ok(Bytes::new());
+        };
+        if source.incoming.size_hint().lower() > bytes_max as u64 {
+            return Err(Refusal::BodyTooLarge);
+        }
+        let mut bytes = BytesMut::new();
+        let mut trailers = None;
+        while let Some(frame) = poll_fn(|cx| source.poll(cx)).await {
+            let frame = frame.map_err(|_broken| Refusal::Malformed(BROKEN_OFF))?;
+            match frame.into_data() {
+                Ok(data) => bytes.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            }
+            if bytes.len() > bytes_max {
+                return Err(Refusal::BodyTooLarge);
+            }
+        }
+        let bytes = bytes.freeze();
+        let data = Piece::Data(bytes.clone());
+        let pieces = [data].into_iter().chain(trailers.map(Piece::Trailers));
+        *self = Self::Whole(Whole {
+            pieces: pieces.collect(),
+            position: 0,
+        });
+        Ok(bytes)
+    }
+
     /// A body that gets what this one gets, at its own pace.
     pub(crate) fn copy(&mut self) -> Self {
         match self {
@@ -70,6 +126,7 @@ impl RequestBody {
                     ended: false,
                 })
             }
+            Self::Whole(whole) => Self::Whole(whole.clone()),
             Self::Empty | Self::Kept(_) | Self::Copied(_) => Self::Empty,
         }
     }
@@ -88,7 +145,7 @@ impl RequestBody {
                 turn: 0,
                 position: 0,
             }),
-            other @ (Self::Empty | Self::Kept(_) | Self::Copied(_)) => other,
+            other @ (Self::Empty | Self::Kept(_) | Self::Whole(_) | Self::Copied(_)) => other,
         }
     }
 
@@ -101,6 +158,10 @@ impl RequestBody {
                 turn: kept.turn + 1,
                 position: 0,
             })),
+            Self::Whole(whole) => Some(Self::Whole(Whole {
+                position: 0,
+                ..whole.clone()
+            })),
             Self::Streamed(_) | Self::Copied(_) => None,
         }
     }
@@ -108,9 +169,26 @@ impl RequestBody {
     /// Whether the body can be sent from its start.
     pub(super) fn is_whole(&self) -> bool {
         match self {
-            Self::Empty | Self::Streamed(_) | Self::Copied(_) => true,
+            Self::Empty | Self::Streamed(_) | Self::Whole(_) | Self::Copied(_) => true,
             Self::Kept(kept) => kept.shared.lock().frames.is_some(),
         }
+    }
+}
+
+impl Whole {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        let piece = self.pieces.get(self.position)?;
+        self.position += 1;
+        piece.frame()
+    }
+
+    fn bytes_left(&self) -> u64 {
+        let left = self.pieces.iter().skip(self.position);
+        left.map(|piece| match piece {
+            Piece::Data(data) => data.len() as u64,
+            Piece::Trailers(_) | Piece::End => 0,
+        })
+        .sum()
     }
 }
 
@@ -150,11 +228,21 @@ struct Copier {
     behind: Arc<AtomicUsize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Piece {
     Data(Bytes),
     Trailers(http::HeaderMap),
     End,
+}
+
+impl Piece {
+    fn frame(&self) -> Option<Frame<Bytes>> {
+        match self {
+            Self::Data(data) => Some(Frame::data(data.clone())),
+            Self::Trailers(trailers) => Some(Frame::trailers(trailers.clone())),
+            Self::End => None,
+        }
+    }
 }
 
 impl Copier {
@@ -235,13 +323,9 @@ impl Kept {
             .as_ref()
             .and_then(|kept| kept.get(self.position))
         {
-            let frame = match piece {
-                Piece::Data(data) => Some(Ok(Frame::data(data.clone()))),
-                Piece::Trailers(trailers) => Some(Ok(Frame::trailers(trailers.clone()))),
-                Piece::End => None,
-            };
+            let frame = piece.frame();
             self.position += 1;
-            return Poll::Ready(frame);
+            return Poll::Ready(frame.map(Ok));
         }
         if store.ended {
             return Poll::Ready(None);
@@ -287,6 +371,7 @@ impl Body for RequestBody {
             Self::Empty => Poll::Ready(None),
             Self::Streamed(source) => source.poll(cx),
             Self::Kept(kept) => kept.poll(cx),
+            Self::Whole(whole) => Poll::Ready(whole.next().map(Ok)),
             Self::Copied(copied) => copied.poll(cx),
         }
     }
@@ -300,6 +385,7 @@ impl Body for RequestBody {
                 let kept_frames = store.frames.as_ref().map_or(0, Vec::len);
                 store.ended && kept.position >= kept_frames
             }
+            Self::Whole(whole) => whole.position >= whole.pieces.len(),
             Self::Copied(copied) => copied.ended,
         }
     }
@@ -310,6 +396,7 @@ impl Body for RequestBody {
             Self::Streamed(source) => source.incoming.size_hint(),
             // The head says how long the body is; what is left to come is not what this try sends.
             Self::Kept(_) | Self::Copied(_) => SizeHint::default(),
+            Self::Whole(whole) => SizeHint::with_exact(whole.bytes_left()),
         }
     }
 }

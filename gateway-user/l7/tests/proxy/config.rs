@@ -1,15 +1,14 @@
 //! Builders of snapshots that read as sentences.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
     Backend, BackendName, BackendProtocol, Certificate, ClientValidation, Endpoint, EndpointSet,
     Entry, Filter, HeaderEdits, HeaderMatch, HostPattern, HostProgram, HttpPort, InvalidBackend,
-    Listener, ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, Precedence,
-    PrivateKey, ProxySettings, Retry, RouteKind, RouteName, Routing, Rule, RuleId,
-    SessionPersistence, Snapshot, StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
+    Listener, ListenerId, ListenerTls, Match, ObjectName, PathMatch, PortProtocol, PrivateKey,
+    ProxySettings, Retry, RouteKind, RouteName, Routing, Rule, RuleId, SessionPersistence,
+    SharedMap, Snapshot, StreamProgram, Target, Timeouts, ValueMatch, WeightedBackend,
 };
 use http::{HeaderName, HeaderValue};
 
@@ -65,7 +64,7 @@ pub(crate) fn listener(section: &str, hostname: &str) -> ListenerBuilder {
         },
         hostname: pattern(hostname),
         tls: None,
-        routing: Routing::Http(BTreeMap::new()),
+        routing: Routing::Http(SharedMap::new()),
     })
 }
 
@@ -76,8 +75,7 @@ impl ListenerBuilder {
         let entries = rules
             .into_iter()
             .enumerate()
-            .map(|(index, rule)| rule.entry(index))
-            .collect();
+            .map(|(index, rule)| rule.entry(index));
         let program = Arc::new(HostProgram::new(entries));
         match &mut self.0.routing {
             Routing::Http(hosts) => hosts.insert(pattern(hostname), program),
@@ -119,10 +117,10 @@ impl ListenerBuilder {
                 filters: Vec::new(),
             }],
         };
-        let hosts = BTreeMap::from([(pattern(hostname), Arc::new(program))]);
+        let hosts = [(pattern(hostname), Arc::new(program))];
         match &mut self.0.routing {
             Routing::Stream(known) => known.extend(hosts),
-            Routing::Http(_) => self.0.routing = Routing::Stream(hosts),
+            Routing::Http(_) => self.0.routing = Routing::Stream(hosts.into_iter().collect()),
         }
         self
     }
@@ -249,20 +247,16 @@ impl RuleBuilder {
             index,
             name: None,
         };
-        Entry {
-            precedence: Precedence::new(&self.matches, None, &id, 0),
-            matches: self.matches,
-            match_index: 0,
-            rule: Arc::new(Rule {
-                id,
-                filters: self.filters,
-                backends: self.backends,
-                kind: RouteKind::Http,
-                timeouts: self.timeouts,
-                retry: self.retry,
-                persistence: self.persistence,
-            }),
-        }
+        let rule = Arc::new(Rule {
+            id,
+            filters: self.filters,
+            backends: self.backends,
+            kind: RouteKind::Http,
+            timeouts: self.timeouts,
+            retry: self.retry,
+            persistence: self.persistence,
+        });
+        Entry::new(self.matches, None, rule, 0)
     }
 }
 

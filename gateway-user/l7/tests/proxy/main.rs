@@ -6,6 +6,7 @@ mod identity;
 mod pods;
 mod rig;
 
+mod authorization;
 mod backends;
 mod filters;
 mod forwarding;

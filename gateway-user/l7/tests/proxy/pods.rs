@@ -138,6 +138,45 @@ impl Pod {
         .await
     }
 
+    /// Answers each request, once it is whole, as it is told.
+    pub(crate) async fn answering<F>(answer: F) -> Self
+    where
+        F: Fn(Request<Bytes>) -> Response<&'static str> + Clone + Send + Sync + 'static,
+    {
+        Self::start(move |request| {
+            let answer = answer.clone();
+            async move {
+                let answer = answer(whole(request).await);
+                answer.map(|text| Full::new(Bytes::from_static(text.as_bytes())).boxed())
+            }
+        })
+        .await
+    }
+
+    /// Answers each call of gRPC with a message and the status 0; no message: it never answers.
+    pub(crate) async fn calls<F>(answer: F) -> Self
+    where
+        F: Fn(&Request<Bytes>) -> Option<Vec<u8>> + Clone + Send + Sync + 'static,
+    {
+        Self::serve(Wire::Http2, move |request| {
+            let answer = answer.clone();
+            async move {
+                let Some(message) = answer(&whole(request).await) else {
+                    return std::future::pending().await;
+                };
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", "0".parse().expect("a value"));
+                let trailers = async move { Some(Ok(trailers)) };
+                let body = Full::new(Bytes::from(message)).with_trailers(trailers);
+                Response::builder()
+                    .header("content-type", "application/grpc")
+                    .body(BodyExt::boxed(body))
+                    .expect("a response")
+            }
+        })
+        .await
+    }
+
     async fn start<F, R>(answer: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
@@ -213,6 +252,12 @@ impl Drop for Pod {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+async fn whole(request: Request<Incoming>) -> Request<Bytes> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.expect("the body").to_bytes();
+    Request::from_parts(parts, body)
 }
 
 async fn echo(name: String, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {

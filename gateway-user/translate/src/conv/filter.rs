@@ -2,6 +2,7 @@
 //!
 //! Each is checked by itself as the CRD would; what filters mean to each other is checked in `filter_chain`.
 
+mod auth;
 mod cors;
 mod headers;
 mod location;
@@ -63,7 +64,10 @@ fn filter(it: &ApiFilter, namespace: &str) -> Result<RouteFilter, String> {
                 own.kind, own.name, own.group
             ));
         }
-        FilterType::ExternalAuth => return Err("filter ExternalAuth is not served".to_owned()),
+        FilterType::ExternalAuth => {
+            let own = it.external_auth.as_ref().ok_or_else(missing)?;
+            return auth::auth(own, namespace);
+        }
     };
     Ok(RouteFilter::Ready(filter))
 }

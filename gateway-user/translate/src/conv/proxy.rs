@@ -98,6 +98,12 @@ fn deadlines(given: &GatewayProxy, settings: &mut ProxySettings, refused: &mut V
         &given.connect_timeout,
         &mut settings.connect_timeout,
     );
+    let authorization = &mut settings.authorization_timeout;
+    set(
+        "authorizationTimeout",
+        &given.authorization_timeout,
+        authorization,
+    );
 }
 
 fn limits(given: &GatewayProxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use gateway_ir::{Endpoint, EndpointSet, NodeName, ObjectName};
 use k8s_openapi::api::core::v1::ServicePort;
 use k8s_openapi::api::discovery::v1::EndpointPort;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::inputs::Inputs;
 use crate::kinds::{EndpointSlice, Service};
 
 /// The label that ties an EndpointSlice to its Service.
@@ -16,26 +16,39 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The EndpointSlices, by Service.
 #[derive(Debug, Default)]
-pub(crate) struct Slices<'a> {
-    by_service: BTreeMap<ObjectName, Vec<&'a EndpointSlice>>,
+pub(crate) struct Slices {
+    by_service: BTreeMap<ObjectName, BTreeMap<ObjectName, Arc<EndpointSlice>>>,
 }
 
-impl<'a> Slices<'a> {
-    pub(crate) fn new(inputs: &'a Inputs) -> Self {
-        let mut by_service: BTreeMap<ObjectName, Vec<&EndpointSlice>> = BTreeMap::new();
-        for (name, slice) in &inputs.endpoint_slices {
-            let labels = slice.metadata.labels.as_ref();
-            if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
-                let service = ObjectName::new(&name.namespace, service);
-                by_service.entry(service).or_default().push(slice);
+impl Slices {
+    /// Takes another form of a slice, or none; gives the Services that it was and is of.
+    pub(crate) fn set(
+        &mut self,
+        name: &ObjectName,
+        before: Option<&EndpointSlice>,
+        after: Option<&Arc<EndpointSlice>>,
+    ) -> impl Iterator<Item = ObjectName> {
+        let was = before.and_then(|slice| service_of(name, slice));
+        let is = after.and_then(|slice| service_of(name, slice));
+        if let Some(service) = &was
+            && let Some(slices) = self.by_service.get_mut(service)
+        {
+            slices.remove(name);
+            if slices.is_empty() {
+                self.by_service.remove(service);
             }
         }
-        Self { by_service }
+        if let (Some(service), Some(slice)) = (&is, after) {
+            let slices = self.by_service.entry(service.clone()).or_default();
+            slices.insert(name.clone(), Arc::clone(slice));
+        }
+        was.into_iter().chain(is)
     }
 
     /// The endpoints behind a Service's port that may get new requests: those of all its slices, each once.
     pub(crate) fn endpoints(&self, service: &ObjectName, port: &Port) -> EndpointSet {
-        let slices = self.by_service.get(service).into_iter().flatten();
+        let slices = self.by_service.get(service).into_iter();
+        let slices = slices.flat_map(BTreeMap::values);
         let found: BTreeSet<Endpoint> = slices.flat_map(|it| ready_endpoints(it, port)).collect();
         let mut seen = BTreeSet::new();
         EndpointSet {
@@ -51,6 +64,12 @@ impl<'a> Slices<'a> {
                 .collect(),
         }
     }
+}
+
+/// The Service that a slice belongs to.
+fn service_of(name: &ObjectName, slice: &EndpointSlice) -> Option<ObjectName> {
+    let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
+    Some(ObjectName::new(&name.namespace, service))
 }
 
 /// A port of a Service.

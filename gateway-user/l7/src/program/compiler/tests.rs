@@ -1,7 +1,5 @@
 //! What the compiler keeps and what it reports.
 
-use std::collections::BTreeMap;
-
 use gateway_ir::{
     HostPattern, Listener as IrListener, ListenerId, ListenerTls, ObjectName, PortProtocol,
 };
@@ -57,7 +55,7 @@ fn snapshot(kept: &Arc<HostProgram>, new: &Arc<HostProgram>) -> Snapshot {
                 },
                 hostname: HostPattern::Any,
                 tls: None,
-                routing: gateway_ir::Routing::Http(BTreeMap::from(hosts)),
+                routing: gateway_ir::Routing::Http(hosts.into_iter().collect()),
             }],
         }],
         ..Snapshot::default()

@@ -2,7 +2,7 @@
 
 use gateway_ir::{
     Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, Match,
-    ObjectName, Precedence, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
+    ObjectName, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
     WeightedBackend,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -177,7 +177,6 @@ proptest::proptest! {
         let program = program(&matches);
         let linear = program
             .entries()
-            .iter()
             .find(|entry| naive(&entry.matches, &request))
             .map(|entry| entry.rule.id.index);
         proptest::prop_assert_eq!(find(&program, &request), linear);
@@ -199,7 +198,7 @@ proptest::proptest! {
         let method = if get { "GET" } else { "POST" };
         let request = request(method, &format!("/a?{}", query.join("&")), &headers);
         let program = program(&matches);
-        let linear = program.entries().iter().find(|entry| naive(&entry.matches, &request));
+        let linear = program.entries().find(|entry| naive(&entry.matches, &request));
         let linear = linear.map(|entry| entry.rule.id.index);
         proptest::prop_assert_eq!(find(&program, &request), linear);
     }
@@ -373,15 +372,10 @@ fn view(request: &http::Request<()>) -> View<'_> {
 
 fn program(matches: &[Match]) -> HostProgram {
     let entries = matches.iter().enumerate().map(|(index, matches)| {
-        let id = id(index);
-        Entry {
-            precedence: Precedence::new(matches, None, &id, 0),
-            matches: matches.clone(),
-            match_index: 0,
-            rule: Arc::new(ir_rule(index, vec![backend(1, 80)])),
-        }
+        let rule = Arc::new(ir_rule(index, vec![backend(1, 80)]));
+        Entry::new(matches.clone(), None, rule, 0)
     });
-    HostProgram::new(entries.collect())
+    HostProgram::new(entries)
 }
 
 fn ir_rule(index: usize, backends: Vec<WeightedBackend>) -> gateway_ir::Rule {

@@ -1,6 +1,7 @@
 //! Each filter as the API describes it, and what its CRD refuses.
 
-use gateway_ir::{Cors, Listing, OriginPattern, PathModifier, Scheme};
+use gateway_ir::{AuthProtocol, Cors, Listing, OriginPattern, PathModifier, Scheme};
+use http::HeaderName;
 use serde_json::{Value, json};
 
 use super::*;
@@ -97,7 +98,7 @@ fn a_mirror_takes_a_share_of_the_requests() {
         let mut read = filters_of(&filters);
         read.remove(0).map(|it| match it {
             RouteFilter::Mirror { share, .. } => (share.numerator, share.denominator),
-            RouteFilter::Ready(other) => panic!("{other:?}"),
+            RouteFilter::Ready(_) | RouteFilter::Auth { .. } => panic!("{it:?}"),
         })
     };
     assert_eq!(share("percent", Value::Null), Ok((1, 1)));
@@ -108,6 +109,78 @@ fn a_mirror_takes_a_share_of_the_requests() {
     assert!(share("percent", json!(101)).is_err());
     assert!(share("fraction", json!({"numerator": 2, "denominator": 1})).is_err());
     assert!(share("fraction", json!({"numerator": 0, "denominator": 0})).is_err());
+}
+
+/// "Path sets the prefix that paths from the client request will have added"; "implementations MUST sanitize this input".
+/// "If this list is empty, then all headers … must be copied"; "If 0, the body will not be sent".
+#[test]
+fn an_authorization_has_the_field_of_its_protocol_and_a_path_without_tricks() {
+    let auth = |protocol: &str, own: Value, body: Value| {
+        let mut auth = json!({
+            "protocol": protocol, "backendRef": {"name": "auth", "port": 80}, "forwardBody": {"maxSize": body}
+        });
+        let fields = own.as_object().expect("fields").clone();
+        auth.as_object_mut().expect("an object").extend(fields);
+        let filters = [json!({"type": "ExternalAuth", "externalAuth": auth})];
+        filters_of(&filters).remove(0).map(|it| match it {
+            RouteFilter::Auth {
+                protocol,
+                body_bytes_max,
+                ..
+            } => (protocol, body_bytes_max),
+            RouteFilter::Ready(_) | RouteFilter::Mirror { .. } => panic!("{it:?}"),
+        })
+    };
+    let http = |path: &str| {
+        let read = auth("HTTP", json!({"http": {"path": path}}), Value::Null);
+        read.map(|(protocol, _)| {
+            let AuthProtocol::Http {
+                path,
+                request_headers,
+                response_headers,
+            } = protocol
+            else {
+                panic!("{protocol:?}");
+            };
+            assert_eq!((request_headers, response_headers), (vec![], Listing::Any));
+            path
+        })
+    };
+    for (path, read) in [("", ""), ("/", ""), ("check", "/check"), ("/a/b/", "/a/b")] {
+        assert_eq!(http(path), Ok(read.to_owned()), "{path}");
+    }
+    for path in [
+        "/a/../b",
+        "/a//b",
+        "/%2e%2E/a",
+        "/a%2fb",
+        "/a b",
+        "/a?b",
+        "/a\r\nx",
+    ] {
+        assert!(http(path).is_err(), "{path}");
+    }
+    let grpc = auth(
+        "GRPC",
+        json!({"grpc": {"allowedHeaders": ["X-A"]}}),
+        json!(9),
+    );
+    let x_a = Listing::These(vec![HeaderName::from_static("x-a")]);
+    let expected = AuthProtocol::Grpc {
+        request_headers: x_a,
+    };
+    assert_eq!(grpc, Ok((expected, 9)));
+    for (protocol, own) in [
+        ("HTTP", json!({})),
+        ("GRPC", json!({})),
+        ("HTTP", json!({"grpc": {}})),
+        ("GRPC", json!({"http": {}})),
+        ("HTTP", json!({"http": {}, "grpc": {}})),
+        ("HTTP", json!({"http": {"allowedHeaders": ["a b"]}})),
+    ] {
+        assert!(auth(protocol, own.clone(), Value::Null).is_err(), "{own}");
+    }
+    assert!(auth("HTTP", json!({"http": {}}), json!(-1)).is_err());
 }
 
 #[test]
@@ -170,7 +243,7 @@ fn modifier(field: &str, value: Value) -> Result<Filter, String> {
 fn read(filter: Value) -> Result<Filter, String> {
     filters_of(&[filter]).remove(0).map(|it| match it {
         RouteFilter::Ready(filter) => filter,
-        RouteFilter::Mirror { .. } => panic!("a mirror"),
+        RouteFilter::Mirror { .. } | RouteFilter::Auth { .. } => panic!("{it:?}"),
     })
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use gateway_ir::{
-    Backend, BackendProtocol, ClientValidationMode, Filter, HeaderEdits, PathModifier,
-    PortProtocol, Retry, SessionCarrier, SessionPersistence, Target, WeightedBackend,
+    AuthProtocol, Backend, BackendProtocol, ClientValidationMode, Filter, HeaderEdits,
+    PathModifier, PortProtocol, Retry, SessionCarrier, SessionPersistence, Target, WeightedBackend,
 };
 use gateway_l7::{
     Answer, Candidate, Choice, Ending, Explanation, Fate, Handshake, Limits, Lost, Outcome,
@@ -235,6 +235,13 @@ fn filter(filter: &Filter) -> String {
             format!("RequestMirror: {share} to {}", target(&it.target))
         }
         Filter::Cors(it) => format!("CORS: {} origins", it.allow_origins.len()),
+        Filter::ExternalAuth(it) => {
+            let how = match &it.protocol {
+                AuthProtocol::Http { path, .. } => format!("over HTTP below {path}/"),
+                AuthProtocol::Grpc { .. } => "over gRPC".to_owned(),
+            };
+            format!("ExternalAuth: {} is asked {how}", target(&it.target))
+        }
     }
 }
 

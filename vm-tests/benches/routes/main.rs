@@ -1,0 +1,148 @@
+//! What many routes cost: instructions of a lookup, time and allocations of a translation, memory.
+//!
+//! Instructions are counted by stepping through the lookup, so they are the same on a busy machine and on a quiet one.
+//! Times are minima of several runs.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table"
+)]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a wrong index should end the benchmark"
+)]
+
+mod corpus;
+mod instructions;
+mod memory;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway_l7::Lookup;
+use gateway_translate::{Inputs, Outcome, Settings, Translator, translate};
+use http::Request;
+
+use corpus::{Shape, endpoints, put};
+use memory::Usage;
+
+#[global_allocator]
+static ALLOCATOR: memory::Counting = memory::Counting;
+
+const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+const MANY: usize = 10_000;
+const RUNS: usize = 9;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench routes: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    println!("instructions of a lookup among so many routes");
+    println!(
+        "{:<32} {}",
+        "routes differ in",
+        COUNTS.map(|it| format!("{it:>8}")).concat()
+    );
+    for shape in [Shape::Paths, Shape::Hosts, Shape::Headers] {
+        let counted: Vec<String> = COUNTS
+            .iter()
+            .map(|count| Ok(format!("{:>8}", lookup(shape, *count)?)))
+            .collect::<anyhow::Result<_>>()?;
+        println!("{:<32} {}", shape.name(), counted.concat());
+    }
+    println!("\ntranslation of {MANY} routes to a snapshot and its generation");
+    println!(
+        "{:<32} {:<16} {:>10} {:>12} {:>12}",
+        "routes differ in", "what changed", "ms, least", "allocations", "bytes kept"
+    );
+    for shape in [Shape::Paths, Shape::Hosts] {
+        translation(shape);
+    }
+    Ok(())
+}
+
+/// The instructions that it takes to find a route in the middle.
+fn lookup(shape: Shape, count: usize) -> anyhow::Result<u64> {
+    let snapshot = translate(&shape.inputs(count), &Settings::default()).snapshot;
+    let lookup = Lookup::new(&snapshot).context("the proxy cannot compile")?;
+    let index = count / 2;
+    let (host, path) = (shape.host(index), shape.path(index));
+    let request = Request::get(format!("{path}/item?color=red"))
+        .header("host", &host)
+        .header("user-agent", "bench")
+        .header("accept", "*/*")
+        .header("x-tenant", index.to_string())
+        .body(())?;
+    let local = ([127, 0, 0, 1], 80).into();
+    let found = lookup.rule(local, &host, &request);
+    let found = found
+        .context("no route is found")?
+        .route
+        .object
+        .name
+        .clone();
+    anyhow::ensure!(found == format!("route-{index:05}"), "found {found}");
+    instructions::of_a_call(|| lookup.rule(local, &host, &request).is_some())
+}
+
+fn translation(shape: Shape) {
+    let settings = Settings::default();
+    let mut inputs = shape.inputs(MANY);
+    let row = |what: &str, (time, usage): (Duration, Usage)| {
+        println!(
+            "{:<32} {what:<16} {:>10.3} {:>12} {:>12}",
+            shape.name(),
+            time.as_secs_f64() * 1e3,
+            usage.allocations,
+            usage.bytes
+        );
+    };
+    let mut translator = Translator::default();
+    let ((), whole) = memory::of(|| {
+        generation(&translator.translate(&inputs, &settings));
+    });
+    let time = least((0..3).map(|_| timed(&mut Translator::default(), &inputs).0));
+    row("everything", (time, whole));
+    let mut change = |inputs: &mut Inputs, what: &str, edit: &dyn Fn(&mut Inputs, usize)| {
+        let runs: Vec<(Duration, Usage)> = (0..RUNS)
+            .map(|run| {
+                edit(inputs, run);
+                timed(&mut translator, inputs)
+            })
+            .collect();
+        row(what, (least(runs.iter().map(|it| it.0)), runs[RUNS - 1].1));
+    };
+    change(&mut inputs, "one route", &|inputs, run| {
+        let port = if run % 2 == 0 { 81 } else { 80 };
+        put(inputs, &shape.route(MANY / 2, port));
+    });
+    change(&mut inputs, "nothing", &|_, _| {});
+    change(&mut inputs, "endpoints of all", &|inputs, run| {
+        put(inputs, &endpoints(if run % 2 == 0 { 2 } else { 1 }));
+    });
+}
+
+fn timed(translator: &mut Translator, inputs: &Inputs) -> (Duration, Usage) {
+    let start = Instant::now();
+    let ((), usage) = memory::of(|| {
+        generation(&translator.translate(inputs, &Settings::default()));
+    });
+    (start.elapsed(), usage)
+}
+
+fn generation(outcome: &Outcome) {
+    std::hint::black_box(outcome.snapshot.generation());
+}
+
+fn least(times: impl Iterator<Item = Duration>) -> Duration {
+    times.min().unwrap_or_default()
+}

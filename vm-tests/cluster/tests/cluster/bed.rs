@@ -1,0 +1,159 @@
+//! A cluster for one test, with Sanmon in it if the test wants it, as users install it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use gateway_vm_tests::sanmon;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const VERSIONS: &str = include_str!("../../versions.toml");
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A cluster that ends with this value.
+pub(crate) struct Bed {
+    process: Child,
+    folder: TempDir,
+}
+
+impl Bed {
+    /// Starts one; none if something is missing, which is said.
+    pub(crate) fn start(test: &str, nodes: u8) -> anyhow::Result<Option<Self>> {
+        if gateway_vm_tests::skips(test) {
+            return Ok(None);
+        }
+        let folders = ["etcd", "kubernetes", "conformance-images", "gateway-api"];
+        let folders = folders.map(programs).into_iter();
+        let folders = folders.collect::<anyhow::Result<Vec<_>>>()?;
+        let [etcd, kubernetes, echo, _crds] = folders.as_slice() else {
+            bail!("four folders are four");
+        };
+        if !folders.iter().all(|it| it.is_dir()) {
+            let why = "needs the programs that `cargo xtask cluster up` builds";
+            // Past the capture of the harness, so that it can be counted.
+            writeln!(std::io::stderr(), "skipped: {test}: {why}")?;
+            return Ok(None);
+        }
+        let folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
+        let image = |name: &str, program: &Path| format!("--image={name}={}", program.display());
+        let process = Command::new(env!("CARGO_BIN_EXE_testbed"))
+            .arg("--folder")
+            .arg(folder.path())
+            .arg("--etcd")
+            .arg(etcd)
+            .arg("--kubernetes")
+            .arg(kubernetes)
+            .args([&format!("--nodes={nodes}"), "--image=testbed/sh=/bin/sh"])
+            .arg(image("ghcr.io/sanmon/sanmon", &sanmon::binary()))
+            .arg(image(
+                "registry.k8s.io/gateway-api/conformance/echo-basic",
+                &echo.join("echo-basic"),
+            ))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut bed = Self { process, folder };
+        let output = bed.process.stdout.take().context("the pipe is gone")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line == "ready\n", "the cluster does not come up: {line}");
+        Ok(Some(bed))
+    }
+
+    /// Installs the CRDs of the Gateway API.
+    pub(crate) fn install_gateway_api(&self) -> anyhow::Result<()> {
+        let crds = programs("gateway-api")?;
+        self.apply_folder(&crds)?;
+        self.kubectl(&["wait", "crd", "--all", "--for=condition=Established"])?;
+        Ok(())
+    }
+
+    /// Installs `deploy/`.
+    pub(crate) fn install_manifests(&self) -> anyhow::Result<()> {
+        self.apply_folder(&checkout("deploy"))?;
+        self.kubectl(&["wait", "crd", "--all", "--for=condition=Established"])?;
+        Ok(())
+    }
+
+    /// Runs kubectl with all rights.
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = Command::new(self.folder.path().join("kubectl"));
+        command.args(arguments).stdin(Stdio::null());
+        let waits = match arguments {
+            ["rollout", action, ..] => *action == "status",
+            [verb, ..] => ["wait", "delete"].contains(verb),
+            [] => false,
+        };
+        if waits {
+            command.arg(format!("--timeout={}s", PATIENCE.as_secs()));
+        }
+        let output = command.output()?;
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            bail!("kubectl {}: {why}", arguments.join(" "));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Applies a text of objects.
+    pub(crate) fn apply(&self, objects: &str) -> anyhow::Result<()> {
+        let file = self.folder.path().join("objects.yaml");
+        fs::write(&file, objects)?;
+        let file = file.to_string_lossy();
+        self.kubectl(&["apply", "--filename", &file]).map(drop)
+    }
+
+    fn apply_folder(&self, folder: &Path) -> anyhow::Result<()> {
+        let folder = folder.to_string_lossy();
+        self.kubectl(&["apply", "--server-side", "--kustomize", &folder])
+            .map(drop)
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let Ok(process) = i32::try_from(self.process.id()) else {
+            return;
+        };
+        // It may have ended by itself just now.
+        let _gone = kill(Pid::from_raw(process), Signal::SIGTERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _gone = self.process.kill();
+                let _ended = self.process.wait();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A folder of this checkout.
+pub(crate) fn checkout(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(folder)
+}
+
+/// The folder in the cache of what a line of the versions names.
+fn programs(name: &str) -> anyhow::Result<PathBuf> {
+    let prefix = format!("{name} = \"");
+    let version = VERSIONS
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix)?.strip_suffix('"'))
+        .with_context(|| format!("no version of {name}"))?;
+    let home = std::env::var_os("HOME").context("HOME is not set")?;
+    let folder = match name {
+        "conformance-images" => "echo-basic",
+        "gateway-api" => "gateway-api-crds",
+        other => other,
+    };
+    let folder = format!(".cache/sanmon/programs/{folder}-{version}");
+    Ok(Path::new(&home).join(folder))
+}
