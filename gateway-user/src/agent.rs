@@ -1,14 +1,16 @@
-//! What `sanmon agent` adds to `sanmon run`: the statuses that the cluster is to have.
+//! What `sanmon agent` adds to `sanmon run`: the statuses that the cluster is to have, and what operators are told.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gateway_control::events::Events;
 use gateway_control::status::acknowledged::Acknowledged;
 use gateway_control::status::fleet::Fleet;
 use gateway_control::status::writer::Wanted;
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::moves::Moves;
 
 /// How often the time is looked at while a gate or a node lags behind.
 const LAGGARD_CHECK: Duration = Duration::from_secs(1);
@@ -19,6 +21,20 @@ pub(crate) fn wanted(board: Arc<Board>) -> watch::Receiver<Wanted> {
     let (sender, wanted) = watch::channel(None);
     tokio::spawn(follow(board, sender));
     wanted
+}
+
+/// What operators are told, from here on.
+pub(crate) fn events(board: &Board) -> Events {
+    let events = Events::default();
+    let (mut owned, told) = (board.owned(), events.clone());
+    tokio::spawn(async move {
+        let mut moves = Moves::default();
+        while owned.changed().await.is_ok() {
+            let happenings = moves.next(&owned.borrow_and_update());
+            happenings.into_iter().for_each(|it| told.tell(it));
+        }
+    });
+    events
 }
 
 async fn follow(board: Arc<Board>, sender: watch::Sender<Wanted>) {

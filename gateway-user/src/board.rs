@@ -73,7 +73,7 @@ pub(crate) struct Board {
     reports: RwLock<Reports>,
     /// Tells of new reports.
     reported: watch::Sender<()>,
-    owners: RwLock<Vec<Owner>>,
+    owners: watch::Sender<Vec<Owner>>,
     notes: RwLock<BTreeSet<String>>,
     routed: RwLock<Option<Routed>>,
     draining: RwLock<Option<Duration>>,
@@ -103,7 +103,7 @@ impl Board {
             gates_off,
             reports: RwLock::default(),
             reported: watch::Sender::new(()),
-            owners: RwLock::default(),
+            owners: watch::Sender::default(),
             notes: RwLock::default(),
             routed: RwLock::default(),
             draining: RwLock::default(),
@@ -164,7 +164,12 @@ impl Board {
 
     /// Takes over who answers for which VIP.
     pub(crate) fn owners(&self, owners: Vec<Owner>) {
-        *self.owners.write() = owners;
+        self.owners.send_replace(owners);
+    }
+
+    /// Tells of every change of who answers.
+    pub(crate) fn owned(&self) -> watch::Receiver<Vec<Owner>> {
+        self.owners.subscribe()
     }
 
     /// Takes over what gates 1 and 2 have to say beside their reports.
@@ -238,7 +243,7 @@ impl Board {
 
     /// Where this node stands on every VIP.
     pub(crate) fn ownership(&self) -> Vec<Owner> {
-        self.owners.read().clone()
+        self.owners.borrow().clone()
     }
 
     /// The conditions of every object, as they are now.
@@ -317,7 +322,7 @@ impl Board {
                 .get_or_create(&label)
                 .set(current.into());
         }
-        let owners = self.owners.read();
+        let owners = self.owners.borrow();
         let owned = owners
             .iter()
             .filter(|it| it.node.as_ref() == Some(&self.node))

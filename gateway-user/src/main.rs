@@ -15,6 +15,7 @@ mod gates;
 mod get;
 mod interfaces;
 mod links;
+mod moves;
 mod output;
 mod routes;
 mod telemetry;

@@ -128,6 +128,7 @@ fn start_source(
                 statuses: agent::wanted(Arc::clone(board)),
                 published: board.publications(),
                 candidacy: board.candidacy(),
+                events: agent::events(board),
             };
             Running::Cluster(Cluster::start(*settings, outlook, sink)?)
         }

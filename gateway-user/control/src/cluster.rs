@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::events::{self, Events};
 use crate::infrastructure;
 use crate::leader::Candidacy;
 use crate::source::kube::Shown;
@@ -55,6 +56,8 @@ pub struct Outlook {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// Whether this process may be the leader.
     pub candidacy: watch::Receiver<Candidacy>,
+    /// What the leader is to say to operators, beside what the statuses say.
+    pub events: Events,
 }
 
 /// Why there is no connection.
@@ -155,16 +158,34 @@ async fn run(
     let (statuses, services) = (shown.statuses.clone(), shown.services.clone());
     let status_writer = status::writer::Writer::new(
         client.clone(),
-        settings.controller,
+        settings.controller.clone(),
         features::SUPPORTED,
         statuses.clone(),
     );
-    let services = infrastructure::writer::Writer::new(client.clone(), statuses, services);
+    let author = events::writer::Author {
+        controller: settings.controller,
+        instance: settings.leader.identity.clone(),
+    };
+    let told = outlook.events.clone();
+    let event_writer = events::writer::Writer::new(client.clone(), author, told, statuses.clone());
+    let view = events::writer::View {
+        statuses: outlook.statuses.clone(),
+        published: outlook.published.clone(),
+    };
+    let services =
+        infrastructure::writer::Writer::new(client.clone(), statuses, services, outlook.events);
     let infrastructure = infrastructure(outlook.published);
+    let competition = leader::compete(
+        client.clone(),
+        settings.leader.clone(),
+        outlook.candidacy,
+        sender,
+    );
     tokio::select! {
         () = source::kube::follow(client.clone(), reading, shown, publish) => {}
-        () = leader::compete(client.clone(), settings.leader.clone(), outlook.candidacy, sender) => {}
+        () = competition => {}
         () = status_writer.run(outlook.statuses, leadership.clone()) => {}
+        () = event_writer.run(view, leadership.clone()) => {}
         () = services.run(infrastructure, leadership) => {}
         // Who holds the other end may also just be gone.
         _ = stopped => {}

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cluster;
+pub mod events;
 pub mod features;
 pub mod infrastructure;
 pub mod leader;

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use super::Infrastructure;
 use super::service::{Action, FIELD_MANAGER, SeenService, name, plan};
+use crate::events::{Events, Happening, Level};
 use crate::leader::{Leadership, holds};
 use crate::pace::Pauses;
 use crate::seen::SeenAll;
@@ -29,17 +30,32 @@ pub struct Writer {
     /// The Gateways are among them.
     statuses: SeenAll<Seen>,
     services: SeenAll<SeenService>,
+    events: Events,
     pauses: BTreeMap<ObjectKey, Pauses>,
     start: Instant,
 }
 
+/// Something that is to be done now.
+struct Due {
+    /// The Gateway that the Service is for, if it is for one.
+    gateway: Option<ObjectKey>,
+    service: ObjectKey,
+    action: Action,
+}
+
 impl Writer {
     /// A writer that has done nothing yet.
-    pub fn new(client: Client, statuses: SeenAll<Seen>, services: SeenAll<SeenService>) -> Self {
+    pub fn new(
+        client: Client,
+        statuses: SeenAll<Seen>,
+        services: SeenAll<SeenService>,
+        events: Events,
+    ) -> Self {
         Self {
             client,
             statuses,
             services,
+            events,
             pauses: BTreeMap::new(),
             start: Instant::now(),
         }
@@ -61,10 +77,10 @@ impl Writer {
             let mut wakeup = None;
             if let (Some(all), true) = (all, is_leader) {
                 let (due, next) = self.due(&all);
-                for (service, action) in due {
+                for due in due {
                     // Each asks anew: a Lease can end while a long queue is worked off.
                     if holds(*leadership.borrow()) {
-                        self.act(service, action).await;
+                        self.act(due).await;
                     }
                 }
                 wakeup = next.map(|it| self.start + it);
@@ -80,7 +96,7 @@ impl Writer {
     }
 
     /// What is to be done now, and when there is more.
-    fn due(&mut self, wanted: &[Infrastructure]) -> (Vec<(ObjectKey, Action)>, Option<Duration>) {
+    fn due(&mut self, wanted: &[Infrastructure]) -> (Vec<Due>, Option<Duration>) {
         let now = self.start.elapsed();
         let seen = self.services.all();
         let wanted: BTreeMap<_, _> = wanted.iter().map(|it| (key(it), it)).collect();
@@ -100,9 +116,14 @@ impl Writer {
             let Some(action) = plan(wanted, seen.get(&service).map(AsRef::as_ref)) else {
                 continue;
             };
+            let gateway = wanted.map(|(it, _)| gateway(it));
             let at = self.pauses.get(&service).map_or(now, Pauses::until);
             if at <= now {
-                due.push((service, action));
+                due.push(Due {
+                    gateway,
+                    service,
+                    action,
+                });
             } else {
                 next = Some(next.map_or(at, |it| it.min(at)));
             }
@@ -110,7 +131,12 @@ impl Writer {
         (due, next)
     }
 
-    async fn act(&mut self, service: ObjectKey, action: Action) {
+    async fn act(&mut self, due: Due) {
+        let Due {
+            gateway,
+            service,
+            action,
+        } = due;
         let namespace = &service.name.namespace;
         let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
         let name = service.name.name.as_str();
@@ -149,8 +175,39 @@ impl Writer {
             }
             Err(error) => {
                 pauses.failed(self.start.elapsed());
-                explain(&service, &error);
+                self.explain(gateway, &service, &error);
             }
+        }
+    }
+
+    fn explain(&self, gateway: Option<ObjectKey>, service: &ObjectKey, error: &kube::Error) {
+        let status = if let kube::Error::Api(status) = error {
+            Some(status)
+        } else {
+            None
+        };
+        match status.map_or("", |it| it.reason.as_str()) {
+            "AlreadyExists" => {
+                let name = &service.name;
+                let note = format!(
+                    "Service {name} was not made for the Gateway: it is left alone, and the Gateway has none"
+                );
+                warn!("{note}");
+                if let Some(regarding) = gateway {
+                    self.events.tell(Happening {
+                        regarding,
+                        level: Level::Warning,
+                        reason: "NameTaken",
+                        action: "CreateService",
+                        note,
+                    });
+                }
+            }
+            // It has changed or gone meanwhile, which the watch tells of.
+            "Conflict" | "NotFound" => {
+                debug!(%service, %error, "Service not written; trying again")
+            }
+            _ => warn!(%service, %error, "the Service of a Gateway is not written; trying again"),
         }
     }
 }
@@ -162,23 +219,6 @@ async fn create(api: &Api<Service>, object: Value) -> kube::Result<Service> {
         ..PostParams::default()
     };
     api.create(&parameters, &object).await
-}
-
-fn explain(service: &ObjectKey, error: &kube::Error) {
-    let status = if let kube::Error::Api(status) = error {
-        Some(status)
-    } else {
-        None
-    };
-    match status.map_or("", |it| it.reason.as_str()) {
-        "AlreadyExists" => warn!(
-            %service,
-            "a Service of this name was not made for the Gateway: it is left alone, and the Gateway has none"
-        ),
-        // It has changed or gone meanwhile, which the watch tells of.
-        "Conflict" | "NotFound" => debug!(%service, %error, "Service not written; trying again"),
-        _ => warn!(%service, %error, "the Service of a Gateway is not written; trying again"),
-    }
 }
 
 fn key(wanted: &Infrastructure) -> ObjectKey {

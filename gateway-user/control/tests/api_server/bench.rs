@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway_control::cluster::{self, Connection, Outlook};
+use gateway_control::events::Events;
 use gateway_control::leader::Candidacy;
 use gateway_control::source::document;
 use gateway_control::status::merge;
@@ -62,6 +63,7 @@ impl Control {
             statuses: wanted,
             published: published.clone(),
             candidacy: candidacy.subscribe(),
+            events: Events::default(),
         };
         let cluster = Cluster::start(settings, outlook, publish).expect("a cluster");
         Self {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use gateway_translate::Kind;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -71,6 +72,12 @@ async fn a_gateway_has_one_service_with_its_labels_and_no_other_service_is_touch
     patch(&gateways, "away", &foreign).await;
     gone(&services, "sanmon-away").await;
 
+    let events: Api<Event> = Api::namespaced(admin.clone(), "default");
+    let told = events.list(&ListParams::default()).await.expect("a list");
+    let names_it = |it: &&Event| it.reason.as_deref() == Some("NameTaken");
+    let told = told.items.iter().find(names_it).expect("an event");
+    let regarding = told.regarding.as_ref().and_then(|it| it.name.as_deref());
+    assert_eq!(regarding, Some("taken"));
     let taken = services.get("sanmon-taken").await.expect("it is there");
     assert_eq!(label(&taken, "whose"), Some("theirs"));
     assert_eq!(label(&taken, GATEWAY_NAME), None);

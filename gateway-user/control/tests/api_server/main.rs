@@ -6,6 +6,7 @@
 )]
 
 mod bench;
+mod events;
 mod foreign;
 mod infrastructure;
 mod leadership;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -142,6 +142,7 @@ fn start_etcd(programs: &Programs, folder: &Path, [clients, peers, _]: &[u16; 3]
         .args(["--advertise-client-urls", &clients])
         .args(["--listen-peer-urls", &format!("http://127.0.0.1:{peers}")])
         .arg("--unsafe-no-fsync")
+        .stdout(Stdio::null())
         .stderr(File::create(folder.join("etcd.log")).expect("a log"))
         .spawn()
         .expect("etcd starts")
@@ -162,6 +163,7 @@ fn start_api_server(programs: &Programs, folder: &Path, [etcd, _, port]: &[u16; 
         .arg(file("service-account-key-file", "key.pub"))
         .arg(file("service-account-signing-key-file", "key"))
         .arg(file("cert-dir", "certificates"))
+        .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .expect("kube-apiserver starts")

@@ -44,8 +44,9 @@ fn the_roles_give_what_the_agent_asks_for_and_nothing_else() {
         .map(|verb| right("apiextensions.k8s.io", "customresourcedefinitions", verb));
     // One Service stands for each Gateway.
     let services = ["create", "patch", "delete"].map(|verb| right("", "services", verb));
+    let events = ["create", "get", "patch"].map(|verb| right("events.k8s.io", "events", verb));
     let asked = Kind::ALL.into_iter().flat_map(needed);
-    let asked: BTreeSet<_> = asked.chain(crds).chain(services).collect();
+    let asked: BTreeSet<_> = asked.chain(crds).chain(services).chain(events).collect();
     assert_eq!(given, asked);
 }
 
