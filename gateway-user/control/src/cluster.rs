@@ -170,11 +170,11 @@ async fn run(
     let event_writer = events::writer::Writer::new(client.clone(), author, told, statuses.clone());
     let view = events::writer::View {
         statuses: outlook.statuses.clone(),
-        published: outlook.published.clone(),
+        problems: part(outlook.published.clone(), |it| &it.problems),
     };
     let services =
         infrastructure::writer::Writer::new(client.clone(), statuses, services, outlook.events);
-    let infrastructure = infrastructure(outlook.published);
+    let infrastructure = part(outlook.published, |it| &it.infrastructure);
     let competition = leader::compete(
         client.clone(),
         settings.leader.clone(),
@@ -197,17 +197,18 @@ async fn run(
     }
 }
 
-/// The part of the publications that Services are made of.
-fn infrastructure(
+/// One part of the publications, new only when it differs; none: there is no publication yet.
+fn part<T: Clone + PartialEq + Send + Sync + 'static>(
     mut published: watch::Receiver<Option<Arc<Published>>>,
-) -> watch::Receiver<infrastructure::writer::Wanted> {
-    let (sender, wanted) = watch::channel(None);
+    part: fn(&Published) -> &T,
+) -> watch::Receiver<Option<Arc<T>>> {
+    let (sender, parts) = watch::channel(None);
     tokio::spawn(async move {
         published.mark_changed();
         while published.changed().await.is_ok() && !sender.is_closed() {
             let newest = published.borrow_and_update().clone();
-            sender.send_if_modified(|last| {
-                let newest = newest.as_deref().map(|it| &it.infrastructure);
+            sender.send_if_modified(|last: &mut Option<Arc<T>>| {
+                let newest = newest.as_deref().map(part);
                 let is_new = last.as_deref() != newest;
                 if is_new {
                     *last = newest.cloned().map(Arc::new);
@@ -216,7 +217,7 @@ fn infrastructure(
             });
         }
     });
-    wanted
+    parts
 }
 
 async fn connect(connection: &Connection) -> Result<Client, ConnectError> {

@@ -24,7 +24,7 @@ use super::{Events, Happening, Level};
 use crate::leader::{Leadership, holds};
 use crate::seen::SeenAll;
 use crate::seen_status::Seen;
-use crate::{Published, status};
+use crate::{Problem, status};
 
 /// Events that may be written at once.
 const BUDGET: u32 = 25;
@@ -52,7 +52,7 @@ pub struct View {
     /// What the objects' statuses are to be.
     pub statuses: watch::Receiver<status::writer::Wanted>,
     /// What is wrong with the source.
-    pub published: watch::Receiver<Option<Arc<Published>>>,
+    pub problems: watch::Receiver<Option<Arc<Vec<Problem>>>>,
 }
 
 /// The writer and what it knows.
@@ -95,7 +95,7 @@ impl Writer {
             }
             tokio::select! {
                 changed = view.statuses.changed() => if changed.is_err() { return },
-                changed = view.published.changed() => if changed.is_err() { return },
+                changed = view.problems.changed() => if changed.is_err() { return },
                 changed = leadership.changed() => if changed.is_err() { return },
                 () = events.told() => {}
                 () = sleep_until(wakeup.unwrap_or_else(Instant::now)), if wakeup.is_some() => {}
@@ -106,7 +106,7 @@ impl Writer {
     /// Finds what has become wrong.
     fn listen(&mut self, view: &mut View) {
         let statuses = view.statuses.borrow_and_update().clone();
-        let published = view.published.borrow_and_update().clone();
+        let problems = view.problems.borrow_and_update().clone();
         let Some(statuses) = statuses else {
             return;
         };
@@ -115,8 +115,8 @@ impl Writer {
         }
         let is_class = |it: &&ObjectStatus| it.object.kind == Kind::GatewayClass;
         let class = statuses.iter().find(is_class).map(|it| &it.object);
-        if let (Some(class), Some(published)) = (class, published) {
-            for happening in self.complaints.problems(class, &published.problems) {
+        if let (Some(class), Some(problems)) = (class, problems) {
+            for happening in self.complaints.problems(class, &problems) {
                 self.events.tell(happening);
             }
         }
