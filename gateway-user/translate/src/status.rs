@@ -356,11 +356,13 @@ pub enum ConditionType {
     OverlappingTlsConfig,
     /// A Gateway takes clients without a valid certificate: a remark.
     InsecureFrontendValidationMode,
+    /// The CRDs of the Gateway API are of a release that is known.
+    SupportedVersion,
 }
 
 impl ConditionType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::ResolvedRefs,
         Self::Programmed,
@@ -368,6 +370,7 @@ impl ConditionType {
         Self::PartiallyInvalid,
         Self::OverlappingTlsConfig,
         Self::InsecureFrontendValidationMode,
+        Self::SupportedVersion,
     ];
 
     /// The word, as the specification spells it.
@@ -380,6 +383,7 @@ impl ConditionType {
             Self::PartiallyInvalid => "PartiallyInvalid",
             Self::OverlappingTlsConfig => "OverlappingTLSConfig",
             Self::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",
+            Self::SupportedVersion => "SupportedVersion",
         }
     }
 }
@@ -480,6 +484,10 @@ reasons! {
     BackendNotFound,
     /// The port is in use by another program.
     PortUnavailable,
+    /// The CRDs of the Gateway API are of a release that is known.
+    SupportedVersion,
+    /// A CRD of the Gateway API is of a release that is not known.
+    UnsupportedVersion,
 }
 
 impl fmt::Display for Reason {
