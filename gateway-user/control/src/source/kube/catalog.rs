@@ -111,7 +111,10 @@ fn served(
 ) -> Served {
     let is_of_gateway_api = |version: &str| version.starts_with(GATEWAY_API);
     let known = Kind::ALL.into_iter();
-    let known = known.filter(|it| it.api_versions().iter().any(|it| is_of_gateway_api(it)));
+    let known = known.filter(|it| {
+        let mut versions = it.api_versions().iter();
+        *it == Kind::ClusterTrustBundle || versions.any(|it| is_of_gateway_api(it))
+    });
     let crds = present.iter().filter(|(crd, _)| crd.ends_with(GATEWAY_API));
     Served {
         releases: crds.map(|(_, release)| release.clone()).collect(),
@@ -124,7 +127,7 @@ fn missing(
     resources: &BTreeMap<Kind, Arc<ApiResource>>,
     present: &BTreeMap<String, String>,
 ) -> bool {
-    let known = Kind::ALL.into_iter().filter(|it| is_custom(*it));
+    let known = Kind::ALL.into_iter().filter(|it| is_optional(*it));
     let names = known.flat_map(|kind| kind.api_versions().iter().map(move |it| (kind, *it)));
     names.into_iter().any(|(kind, version)| {
         let resource = guess(kind, version);
@@ -135,7 +138,7 @@ fn missing(
 
 async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResource>>> {
     let mut served: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
-    let custom = Kind::ALL.into_iter().filter(|it| is_custom(*it));
+    let custom = Kind::ALL.into_iter().filter(|it| is_optional(*it));
     let versions: BTreeSet<_> = custom.flat_map(|it| it.api_versions()).copied().collect();
     let there = client.list_api_groups().await?.groups;
     let there: BTreeSet<_> = there
@@ -152,7 +155,7 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
         let mut versions = kind.api_versions().iter();
         let resource = versions.find_map(|version| {
             let resource = guess(kind, version);
-            if !is_custom(kind) {
+            if !is_optional(kind) {
                 return Some(resource);
             }
             let plural = served.get(version)?.get(kind.as_str())?.clone();
@@ -163,15 +166,15 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
     Ok(kinds.collect())
 }
 
-/// Tells whether a kind comes with a CRD.
-fn is_custom(kind: Kind) -> bool {
+/// Tells whether an API server can be without a kind: it comes with a CRD, or is younger than our oldest Kubernetes.
+fn is_optional(kind: Kind) -> bool {
     let version = kind.api_versions().first().copied().unwrap_or_default();
     groups().iter().any(|group| version.starts_with(group))
 }
 
-/// The groups that come with CRDs.
-const fn groups() -> [&'static str; 2] {
-    [GATEWAY_API, "sanmon.dev"]
+/// The groups of optional kinds.
+const fn groups() -> [&'static str; 3] {
+    [GATEWAY_API, "sanmon.dev", "certificates.k8s.io"]
 }
 
 /// A kind under a version, by the rules of English.
