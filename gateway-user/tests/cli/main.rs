@@ -15,3 +15,4 @@ mod identity;
 mod monitoring;
 mod serve;
 mod shutdown;
+mod workers;
