@@ -73,7 +73,9 @@ fn threads() -> Vec<Thread> {
 }
 
 fn workers(threads: &[Thread]) -> impl Iterator<Item = &Thread> {
-    threads.iter().filter(|it| it.name.starts_with("sanmon-proxy-"))
+    threads
+        .iter()
+        .filter(|it| it.name.starts_with("sanmon-proxy-"))
 }
 
 /// The cores that the calling thread may use.
