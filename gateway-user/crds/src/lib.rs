@@ -17,7 +17,9 @@ pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
-pub use gateway_proxy::{Forwarded, GatewayProxy};
+pub use gateway_proxy::{
+    Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
+};
 pub use sanmon_config::{
     AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
 };

@@ -28,7 +28,10 @@ impl Pod {
     /// Speaks HTTP/1.1 and nothing else.
     pub(super) async fn http1() -> Self {
         Self::start(|stream| async {
-            let service = service_fn(|request| tell(request, HeaderMap::new()));
+            let at = stream.local_addr().expect("an address");
+            let at = at.to_string().parse().expect("a value");
+            let facts = HeaderMap::from_iter([(http::HeaderName::from_static("x-pod"), at)]);
+            let service = service_fn(move |request| tell(request, facts.clone()));
             let engine = http1::Builder::new();
             drop(engine.serve_connection(TokioIo::new(stream), service).await);
         })
@@ -64,6 +67,21 @@ impl Pod {
                 let engine = auto::Builder::new(TokioExecutor::new());
                 drop(engine.serve_connection(TokioIo::new(stream), service).await);
             }
+        })
+        .await
+    }
+
+    /// Speaks HTTP/1.1 after a header of the PROXY protocol, and tells that header: as text, or in hexadecimal digits.
+    pub(super) async fn introduced() -> Self {
+        Self::start(|mut stream| async {
+            let header = introduction(&mut stream).await;
+            let facts = HeaderMap::from_iter([(
+                http::HeaderName::from_static("x-introduction"),
+                header.parse().expect("a value"),
+            )]);
+            let service = service_fn(move |request| tell(request, facts.clone()));
+            let engine = http1::Builder::new();
+            drop(engine.serve_connection(TokioIo::new(stream), service).await);
         })
         .await
     }
@@ -136,6 +154,24 @@ async fn tell(request: Request<Incoming>, facts: HeaderMap) -> hyper::Result<Res
     let mut response = Response::new(whole.boxed());
     response.headers_mut().extend(facts);
     Ok(response)
+}
+
+/// Reads a header of the PROXY protocol.
+pub(super) async fn introduction(stream: &mut TcpStream) -> String {
+    let mut header = vec![0; 15];
+    stream.read_exact(&mut header).await.expect("a header");
+    if header.starts_with(b"PROXY ") {
+        while !header.ends_with(b"\r\n") {
+            header.push(stream.read_u8().await.expect("a whole line"));
+        }
+        return String::from_utf8_lossy(header.trim_ascii_end()).into_owned();
+    }
+    let length = stream.read_u8().await.expect("a length");
+    header.push(length);
+    let mut rest = vec![0; length.into()];
+    stream.read_exact(&mut rest).await.expect("a whole header");
+    header.extend(rest);
+    header.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 async fn call(request: Request<Incoming>) -> hyper::Result<Response<Body>> {
