@@ -19,7 +19,9 @@ pub mod tcproutes;
 pub mod udproutes;
 
 pub use cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec};
-pub use gateway_proxy::{Forwarded, GatewayProxy};
+pub use gateway_proxy::{
+    Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
+};
 pub use sanmon_config::{
     AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
 };

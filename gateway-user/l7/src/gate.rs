@@ -108,6 +108,8 @@ impl Asker<'_> {
             cells: &worker.cells,
             settings: self.settings,
             purpose: Purpose::Requests,
+            // Endpoints of rules are spoken to for a client; an authorization server is asked by the proxy.
+            introduction: None,
             policy: Policy {
                 deadline: Some(limit),
                 ..Policy::default()

@@ -23,9 +23,10 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::metrics::WorkerCells;
+use crate::proxy_header::Introduction;
 use crate::random::Random;
 use crate::refusal::Refusal;
-use crate::transport::{Destination, Purpose};
+use crate::transport::{Destination, Purpose, Transport};
 
 use backoff::Backoff;
 use body::BROKEN_OFF;
@@ -44,6 +45,8 @@ pub(crate) struct Upstream<'a> {
     pub(crate) cells: &'a Arc<WorkerCells>,
     pub(crate) settings: &'a ProxySettings,
     pub(crate) purpose: Purpose,
+    /// What endpoints are told before the first byte, by the PROXY protocol.
+    pub(crate) introduction: Option<Introduction>,
     pub(crate) policy: Policy<'a>,
 }
 
@@ -198,7 +201,7 @@ impl Upstream<'_> {
                 break;
             };
             let busy = Busy::new(&endpoint);
-            let dialing = dial(endpoint.address(), &destination.transport, self.purpose);
+            let dialing = self.dial(&endpoint, &destination.transport);
             let dialed = timeout(self.settings.connect_timeout, dialing).await;
             match dialed.unwrap_or(Err(ConnectError::TimedOut)) {
                 Ok(wire) => {
@@ -244,7 +247,7 @@ impl Upstream<'_> {
         request: &mut Request<RequestBody>,
     ) -> Result<Answer, Failure> {
         let ready = match self.purpose {
-            Purpose::Requests => endpoint.take_ready(),
+            Purpose::Requests => endpoint.take_ready(self.introduction),
             Purpose::Upgrade | Purpose::Stream => None,
         };
         if let Some(mut lease) = ready {
@@ -292,20 +295,25 @@ impl Upstream<'_> {
         let mut _opening = None;
         if self.purpose == Purpose::Requests && endpoint.shares_connections(transport) {
             _opening = endpoint.opening().await;
-            if let Some(lease) = endpoint.take_ready() {
+            if let Some(lease) = endpoint.take_ready(self.introduction) {
                 return Ok(lease);
             }
         }
         let limit = self.settings.connect_timeout;
         let opening = async {
-            let wire = dial(endpoint.address(), transport, self.purpose).await?;
+            let wire = self.dial(endpoint, transport).await?;
             Link::start(wire, transport, self.purpose, self.cells).await
         };
         let link = timeout(limit, opening)
             .await
             .map_err(|_elapsed| ConnectError::TimedOut)??;
         self.cells.upstream_opened.increment();
-        Ok(endpoint.lease(link))
+        Ok(endpoint.lease(link, self.introduction))
+    }
+
+    async fn dial(&self, endpoint: &Endpoint, transport: &Transport) -> Result<Wire, ConnectError> {
+        let introduction = self.introduction.as_ref();
+        dial(endpoint.address(), transport, self.purpose, introduction).await
     }
 
     fn lost(&self, error: &hyper::Error) -> Failure {

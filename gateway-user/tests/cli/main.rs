@@ -6,6 +6,7 @@ mod agent;
 mod agreement;
 mod backend;
 mod check;
+mod clients;
 mod conf;
 mod examples;
 mod explain;

@@ -113,6 +113,10 @@ fn read_used(
         if index == 0 {
             config.datapath = conv::config::datapath(found);
             config.workers = workers;
+            match conv::session_keys::session_keys(found, inputs) {
+                Ok(keys) => config.workers.session_keys = keys,
+                Err(message) => refused.push(message),
+            }
         }
         refused.extend(take_pools(found, &taken, config));
         let proxy = Arc::new(gateways);

@@ -16,6 +16,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -24,6 +25,7 @@ use super::form::{for_http1, for_http2};
 use super::wire::Wire;
 use crate::executor::{LocalExecutor, spawn_guarded};
 use crate::metrics::WorkerCells;
+use crate::proxy_header::Introduction;
 use crate::transport::{Purpose, Transport};
 
 /// Requests that share an HTTP/2 connection; more open another one (h2 has one lock per connection, and peers often
@@ -51,11 +53,17 @@ pub(super) async fn dial(
     address: SocketAddr,
     transport: &Transport,
     purpose: Purpose,
+    introduction: Option<&Introduction>,
 ) -> Result<Wire, ConnectError> {
-    let stream = TcpStream::connect(address)
+    let mut stream = TcpStream::connect(address)
         .await
         .map_err(ConnectError::Refused)?;
     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
+    if let Some(introduction) = introduction {
+        let header = introduction.bytes();
+        let written = stream.write_all(&header).await;
+        written.map_err(ConnectError::Refused)?;
+    }
     let Some((server_name, config)) = transport.tls(purpose) else {
         return Ok(Wire::Plain(stream));
     };
