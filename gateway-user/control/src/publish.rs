@@ -3,6 +3,8 @@
 //! Translation runs on a thread of its own: it may take long, and nothing on the way of a request or a lease waits for
 //! it. A change is translated at once; what arrives meanwhile is taken together next.
 
+mod infrastructure;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use gateway_translate::{Inputs, Outcome, Settings, Statuses, Translator, Warning
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::infrastructure::{self, Infrastructure};
+pub use infrastructure::Infrastructure;
+
 use crate::peer::{self, MembershipKey, Peer};
 use crate::{Problem, Severity};
 

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster_trust_bundle;
 mod enum_defaults;
 pub mod gateway_proxy;
 #[rustfmt::skip]
@@ -17,6 +18,7 @@ pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
+pub use cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec};
 pub use gateway_proxy::{
     Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
 };

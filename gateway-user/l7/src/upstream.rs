@@ -97,8 +97,8 @@ impl Answer {
 /// Why a try has no answer.
 #[derive(Debug)]
 enum Failure {
-    /// No byte was sent: the request is as good as new.
-    Unsent(Refusal, Box<Request<RequestBody>>),
+    /// No byte was sent: the request is as good as new, and in its place again.
+    Unsent(Refusal),
     /// The endpoint may have acted on it.
     Lost(Refusal),
     /// The client broke off.
@@ -125,10 +125,11 @@ impl Upstream<'_> {
         } else {
             body
         };
-        let tries = self.try_endpoints(destination, Request::from_parts(parts, body));
+        let mut request = Request::from_parts(parts, body);
+        let request = &mut request;
         match self.policy.deadline {
-            None => tries.await,
-            Some(deadline) => timeout_at(deadline, tries)
+            None => self.try_endpoints(destination, request).await,
+            Some(deadline) => timeout_at(deadline, self.try_endpoints(destination, request))
                 .await
                 .unwrap_or(Err(Refusal::TimedOut)),
         }
@@ -137,7 +138,7 @@ impl Upstream<'_> {
     async fn try_endpoints(
         &self,
         destination: &Destination,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
         let mut tries = Tries {
             left: self.policy.retries(),
@@ -155,21 +156,25 @@ impl Upstream<'_> {
                 sleep(tries.backoff.pause(self.random)).await;
                 continue;
             };
-            let spare = self.policy.spare(&request, tries.left);
-            let (next, pause) = match self.try_once(&endpoint, destination, request).await {
+            let spare = self.policy.spare(request, tries.left).map(Box::new);
+            let pause = match self.try_once(&endpoint, destination, request).await {
                 Ok(answer) if !self.policy.repeats(answer.response.status()) => return Ok(answer),
                 Ok(answer) => match whole(spare) {
-                    Some(spare) => (spare, Pause::Yes),
+                    Some(spare) => {
+                        *request = *spare;
+                        Pause::Yes
+                    }
                     None => return Ok(answer),
                 },
                 Err(Failure::Client(refusal)) => return Err(refusal),
-                Err(Failure::Unsent(refusal, unsent)) => {
+                Err(Failure::Unsent(refusal)) => {
                     last = refusal;
-                    (*unsent, Pause::No)
+                    Pause::No
                 }
                 Err(Failure::Lost(refusal)) => {
                     last = refusal;
-                    (whole(spare).ok_or(refusal)?, Pause::Yes)
+                    *request = *whole(spare).ok_or(refusal)?;
+                    Pause::Yes
                 }
             };
             if tries.left == 0 {
@@ -181,7 +186,6 @@ impl Upstream<'_> {
             if pause == Pause::Yes {
                 sleep(tries.backoff.pause(self.random)).await;
             }
-            request = next;
         }
     }
 
@@ -223,7 +227,7 @@ impl Upstream<'_> {
         &self,
         endpoint: &Rc<Endpoint>,
         destination: &Destination,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Failure> {
         let Some(limit) = self.policy.timeouts.backend_request else {
             return self.exchange(endpoint, destination, request).await;
@@ -235,38 +239,40 @@ impl Upstream<'_> {
         Ok(answer)
     }
 
+    /// Takes the request out of its place, and puts it back if it is still good for another try.
     async fn exchange(
         &self,
         endpoint: &Rc<Endpoint>,
         destination: &Destination,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Failure> {
         let ready = match self.purpose {
             Purpose::Requests => endpoint.take_ready(self.introduction),
             Purpose::Upgrade | Purpose::Stream => None,
         };
         if let Some(mut lease) = ready {
-            let again = copy_if_repeatable(&request);
-            match lease.send(request).await {
+            let again = copy_if_repeatable(request);
+            match lease.send(take(request)).await {
                 Ok(response) => return Ok(self.answer(response, lease)),
                 Err(mut failure) => {
                     // A connection that was idle may have been closed while the request was on its way.
                     let unsent = failure.take_message();
                     let lost = failure.error();
                     let repeat = unsent.or(again.filter(|_| !lost.is_parse()));
-                    request = repeat.ok_or_else(|| self.lost(lost))?;
+                    *request = repeat.ok_or_else(|| self.lost(lost))?;
                     self.cells.upstream_retries.increment();
                 }
             }
         }
-        let mut lease = match self.open(endpoint, destination).await {
+        // Apart, so that requests that find a connection do not carry the state of opening one.
+        let mut lease = match Box::pin(self.open(endpoint, destination)).await {
             Ok(lease) => lease,
             Err(error) => {
                 let refusal = self.connect_error(&error);
-                return Err(Failure::Unsent(refusal, Box::new(request)));
+                return Err(Failure::Unsent(refusal));
             }
         };
-        match lease.send(request).await {
+        match lease.send(take(request)).await {
             Ok(response) => Ok(self.answer(response, lease)),
             Err(failure) => Err(self.lost(failure.error())),
         }
@@ -353,8 +359,13 @@ enum Pause {
     No,
 }
 
+/// Takes a request out of its place.
+fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
+    std::mem::replace(request, Request::new(RequestBody::Empty))
+}
+
 /// A spare request, if its body can still be sent from the start.
-fn whole(spare: Option<Request<RequestBody>>) -> Option<Request<RequestBody>> {
+fn whole(spare: Option<Box<Request<RequestBody>>>) -> Option<Box<Request<RequestBody>>> {
     spare.filter(|spare| spare.body().is_whole())
 }
 

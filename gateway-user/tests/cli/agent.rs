@@ -50,6 +50,10 @@ impl Agent {
         Self { child, log, admin }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until another generation than `before` runs in every gate; gives its name.
     pub(crate) fn settle(&mut self, before: &Value) -> Value {
         self.wait("a new configuration", |readiness| {

@@ -16,3 +16,4 @@ mod identity;
 mod monitoring;
 mod serve;
 mod shutdown;
+mod workers;

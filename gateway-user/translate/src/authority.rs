@@ -1,5 +1,7 @@
 //! References to certificates of authorities.
 
+use gateway_ir::ObjectName;
+
 use crate::conv;
 use crate::inputs::Inputs;
 use crate::model::ObjectRef;
@@ -7,7 +9,7 @@ use crate::model::ObjectRef;
 /// What is wrong with a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is to something else than a ConfigMap.
+    /// It is to something that holds no certificates of authorities.
     Kind,
     /// There is none, or it holds no certificate.
     Content,
@@ -18,13 +20,29 @@ pub(crate) fn roots(
     reference: &ObjectRef,
     inputs: &Inputs,
 ) -> Result<Vec<Vec<u8>>, (Fault, String)> {
-    let name = &reference.name;
-    if !reference.group.is_empty() || reference.kind != "ConfigMap" {
-        let kind = &reference.kind;
-        let message = format!("caCertificateRef {name} is a {kind}; it must be a ConfigMap");
-        return Err((Fault::Kind, message));
-    }
-    let map = inputs.config_maps.get(name);
-    let map = map.ok_or_else(|| (Fault::Content, format!("there is no ConfigMap {name}")))?;
-    conv::certificates::roots(name, map).map_err(|message| (Fault::Content, message))
+    let ObjectRef {
+        group, kind, name, ..
+    } = reference;
+    let roots = match (group.as_str(), kind.as_str()) {
+        ("", "ConfigMap") => match inputs.config_maps.get(name) {
+            Some(map) => conv::certificates::of_config_map(name, map),
+            None => Err(format!("there is no ConfigMap {name}")),
+        },
+        ("certificates.k8s.io", "ClusterTrustBundle") => {
+            // The reference has no namespace, and what it is to has none either.
+            let name = &ObjectName::new("", &name.name);
+            match inputs.cluster_trust_bundles.get(name) {
+                Some(bundle) => conv::certificates::of_bundle(name, bundle),
+                None => Err(format!("there is no ClusterTrustBundle {name}")),
+            }
+        }
+        _other => {
+            let message = format!(
+                "caCertificateRef {name} is a {kind} of group {group:?}; it must be a ConfigMap of group \"\" or a \
+                 ClusterTrustBundle of group certificates.k8s.io"
+            );
+            return Err((Fault::Kind, message));
+        }
+    };
+    roots.map_err(|message| (Fault::Content, message))
 }

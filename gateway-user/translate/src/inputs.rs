@@ -5,9 +5,9 @@ use std::sync::Arc;
 use gateway_ir::{ObjectName, SharedMap};
 
 use crate::kinds::{
-    BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
-    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, SanmonGatewayConfig, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    BackendTlsPolicy, ClusterTrustBundle, ConfigMap, EndpointSlice, Gateway, GatewayClass,
+    GrpcRoute, HttpRoute, ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig,
+    SanmonGatewayConfig, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::object::Object;
 use crate::status::{Kind, ObjectKey};
@@ -43,6 +43,8 @@ pub struct Inputs {
     pub secrets: SharedMap<ObjectName, Arc<Secret>>,
     /// ConfigMaps.
     pub config_maps: SharedMap<ObjectName, Arc<ConfigMap>>,
+    /// ClusterTrustBundles.
+    pub cluster_trust_bundles: SharedMap<ObjectName, Arc<ClusterTrustBundle>>,
     /// Namespaces, for their labels.
     pub namespaces: SharedMap<ObjectName, Arc<Namespace>>,
     /// Nodes, for their addresses.
@@ -72,6 +74,9 @@ impl Inputs {
             Object::EndpointSlice(it) => drop(self.endpoint_slices.insert(name, it)),
             Object::Secret(it) => drop(self.secrets.insert(name, it)),
             Object::ConfigMap(it) => drop(self.config_maps.insert(name, it)),
+            Object::ClusterTrustBundle(it) => {
+                drop(self.cluster_trust_bundles.insert(name, it));
+            }
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),
@@ -99,6 +104,7 @@ impl Inputs {
             Kind::EndpointSlice => drop(self.endpoint_slices.remove(name)),
             Kind::Secret => drop(self.secrets.remove(name)),
             Kind::ConfigMap => drop(self.config_maps.remove(name)),
+            Kind::ClusterTrustBundle => drop(self.cluster_trust_bundles.remove(name)),
             Kind::Namespace => drop(self.namespaces.remove(name)),
             Kind::Node => drop(self.nodes.remove(name)),
             Kind::SanmonConfig => drop(self.sanmon_configs.remove(name)),

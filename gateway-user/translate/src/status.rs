@@ -41,6 +41,8 @@ pub enum Kind {
     Secret,
     /// core
     ConfigMap,
+    /// certificates.k8s.io
+    ClusterTrustBundle,
     /// core
     Namespace,
     /// core
@@ -49,7 +51,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::SanmonConfig,
         Self::SanmonGatewayConfig,
         Self::GatewayClass,
@@ -66,6 +68,7 @@ impl Kind {
         Self::EndpointSlice,
         Self::Secret,
         Self::ConfigMap,
+        Self::ClusterTrustBundle,
         Self::Namespace,
         Self::Node,
     ];
@@ -94,6 +97,7 @@ impl Kind {
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
+            Self::ClusterTrustBundle => "ClusterTrustBundle",
             Self::Namespace => "Namespace",
             Self::Node => "Node",
         }
@@ -117,6 +121,7 @@ impl Kind {
                 "gateway.networking.k8s.io/v1beta1",
             ],
             Self::EndpointSlice => &["discovery.k8s.io/v1"],
+            Self::ClusterTrustBundle => &["certificates.k8s.io/v1", "certificates.k8s.io/v1beta1"],
             Self::Service | Self::Secret | Self::ConfigMap | Self::Namespace | Self::Node => {
                 &["v1"]
             }
@@ -126,7 +131,11 @@ impl Kind {
     /// Whether its objects live in a namespace.
     pub const fn is_namespaced(self) -> bool {
         match self {
-            Self::SanmonConfig | Self::GatewayClass | Self::Namespace | Self::Node => false,
+            Self::SanmonConfig
+            | Self::GatewayClass
+            | Self::ClusterTrustBundle
+            | Self::Namespace
+            | Self::Node => false,
             Self::SanmonGatewayConfig
             | Self::Gateway
             | Self::ListenerSet

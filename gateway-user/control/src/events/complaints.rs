@@ -93,6 +93,7 @@ fn complaints(status: &ObjectStatus) -> Vec<(Place, &Condition)> {
         | Kind::EndpointSlice
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::ClusterTrustBundle
         | Kind::Namespace
         | Kind::Node => return Vec::new(),
     }

@@ -247,14 +247,13 @@ impl Lease {
         }
     }
 
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         let link = self.link.as_mut();
         link.expect("only give_back takes the link, and it consumes the lease")
             .send(request)
-            .await
     }
 
     /// The endpoint's address.

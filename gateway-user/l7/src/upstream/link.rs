@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use gateway_ir::BackendProtocol;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -100,16 +101,16 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         match self {
-            Self::Single(single) => single.send(for_http1(request)).await,
+            Self::Single(single) => Either::Left(single.send(for_http1(request))),
             Self::Stream(stream) => {
                 let scheme = stream.0.scheme.clone();
                 let mut sender = stream.0.sender.clone();
-                sender.try_send_request(for_http2(request, scheme)).await
+                Either::Right(sender.try_send_request(for_http2(request, scheme)))
             }
         }
     }
@@ -242,17 +243,20 @@ impl Single {
         }))
     }
 
-    async fn send(
+    fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let mut sending = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
-            // First the connection: what it delivers is then there, and needs no second wake-up of this task.
-            drive(&mut self.driver, &mut self.state, cx);
-            sending.as_mut().poll(cx)
-        })
-        .await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
+        let sending = self.sender.try_send_request(request);
+        async {
+            let mut sending = pin!(sending);
+            poll_fn(|cx| {
+                // First the connection: what it delivers is then there, and needs no second wake-up of this task.
+                drive(&mut self.driver, &mut self.state, cx);
+                sending.as_mut().poll(cx)
+            })
+            .await
+        }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {

@@ -106,7 +106,7 @@ fn missing(
     resources: &BTreeMap<Kind, Arc<ApiResource>>,
     present: &BTreeMap<String, String>,
 ) -> bool {
-    let known = Kind::ALL.into_iter().filter(|it| is_custom(*it));
+    let known = Kind::ALL.into_iter().filter(|it| is_optional(*it));
     let names = known.flat_map(|kind| kind.api_versions().iter().map(move |it| (kind, *it)));
     names.into_iter().any(|(kind, version)| {
         let resource = guess(kind, version);
@@ -117,7 +117,7 @@ fn missing(
 
 async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResource>>> {
     let mut served: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
-    let custom = Kind::ALL.into_iter().filter(|it| is_custom(*it));
+    let custom = Kind::ALL.into_iter().filter(|it| is_optional(*it));
     let versions: BTreeSet<_> = custom.flat_map(|it| it.api_versions()).copied().collect();
     let there = client.list_api_groups().await?.groups;
     let there: BTreeSet<_> = there
@@ -134,7 +134,7 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
         let mut versions = kind.api_versions().iter();
         let resource = versions.find_map(|version| {
             let resource = guess(kind, version);
-            if !is_custom(kind) {
+            if !is_optional(kind) {
                 return Some(resource);
             }
             let plural = served.get(version)?.get(kind.as_str())?.clone();
@@ -145,15 +145,19 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
     Ok(kinds.collect())
 }
 
-/// Tells whether a kind comes with a CRD.
-fn is_custom(kind: Kind) -> bool {
+/// Tells whether an API server may be without a kind.
+fn is_optional(kind: Kind) -> bool {
     let version = kind.api_versions().first().copied().unwrap_or_default();
     groups().iter().any(|group| version.starts_with(group))
 }
 
-/// The groups that come with CRDs.
-const fn groups() -> [&'static str; 2] {
-    ["gateway.networking.k8s.io", "sanmon.dev"]
+/// The groups of which kinds may be missing: those that come with CRDs, and one whose kind is of younger releases.
+const fn groups() -> [&'static str; 3] {
+    [
+        "gateway.networking.k8s.io",
+        "sanmon.dev",
+        "certificates.k8s.io",
+    ]
 }
 
 /// A kind under a version, by the rules of English.

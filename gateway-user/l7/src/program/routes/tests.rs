@@ -414,6 +414,7 @@ fn backend(weight: u32, port: u16) -> WeightedBackend {
                     address: ([127, 0, 0, 1], port).into(),
                     node: None,
                 }],
+                ..EndpointSet::default()
             }),
             protocol: BackendProtocol::Http,
             tls: None,
