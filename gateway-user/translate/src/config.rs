@@ -82,6 +82,12 @@ pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
     for (parameters, class) in &ours {
         take_class(class, parameters, &used, &mut config);
     }
+    // Of files there is no version: they are read by the types of this program.
+    if let Some(served) = &inputs.served {
+        for class in &mut config.statuses {
+            class.conditions.push(served.condition());
+        }
+    }
     for (name, found) in &inputs.sanmon_configs {
         let refused = used.get(name).map(|it| it.refused.as_slice());
         let condition = accepted(refused, name, names.first().copied());

@@ -49,6 +49,7 @@ pub mod object;
 mod overlap;
 mod routes;
 mod selector;
+pub mod served;
 mod set_status;
 pub mod shadow;
 pub mod status;
@@ -66,6 +67,7 @@ use serde::Serialize;
 
 pub use inputs::Inputs;
 pub use object::{Object, ObjectError};
+pub use served::Served;
 pub use shadow::Warning;
 pub use status::{
     AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,

@@ -365,11 +365,13 @@ pub enum ConditionType {
     OverlappingTlsConfig,
     /// A Gateway takes clients without a valid certificate: a remark.
     InsecureFrontendValidationMode,
+    /// The CRDs of the Gateway API are of a release that is known.
+    SupportedVersion,
 }
 
 impl ConditionType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::ResolvedRefs,
         Self::Programmed,
@@ -377,6 +379,7 @@ impl ConditionType {
         Self::PartiallyInvalid,
         Self::OverlappingTlsConfig,
         Self::InsecureFrontendValidationMode,
+        Self::SupportedVersion,
     ];
 
     /// The word, as the specification spells it.
@@ -389,6 +392,7 @@ impl ConditionType {
             Self::PartiallyInvalid => "PartiallyInvalid",
             Self::OverlappingTlsConfig => "OverlappingTLSConfig",
             Self::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",
+            Self::SupportedVersion => "SupportedVersion",
         }
     }
 }
@@ -489,6 +493,10 @@ reasons! {
     BackendNotFound,
     /// The port is in use by another program.
     PortUnavailable,
+    /// The CRDs of the Gateway API are of a release that is known.
+    SupportedVersion,
+    /// A CRD of the Gateway API is of a release that is not known.
+    UnsupportedVersion,
 }
 
 impl fmt::Display for Reason {
