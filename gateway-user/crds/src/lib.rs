@@ -19,7 +19,8 @@ pub mod udproutes;
 
 pub use gateway_proxy::{Forwarded, GatewayProxy};
 pub use sanmon_config::{
-    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+    AddressPool, Announcement, ConflictPolicy, Datapath, Mode, Proxy, SanmonConfig,
+    SanmonConfigSpec, SanmonConfigStatus, Voters,
 };
 pub use sanmon_gateway_config::{
     SanmonGatewayConfig, SanmonGatewayConfigSpec, SanmonGatewayConfigStatus,

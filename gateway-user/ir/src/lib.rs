@@ -41,7 +41,8 @@ pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
 pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use settings::{
-    DatapathMode, DatapathSettings, ForwardedHeaders, ProxySettings, WorkerSettings,
+    AnnounceSettings, ConflictPolicy, DatapathMode, DatapathSettings, ForwardedHeaders,
+    ProxySettings, WorkerSettings,
 };
 pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};
