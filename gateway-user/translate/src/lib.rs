@@ -38,6 +38,7 @@ mod ground;
 mod hosts;
 mod http_route;
 pub mod inputs;
+pub mod key;
 pub mod kinds;
 mod l4_route;
 mod listener;
@@ -66,12 +67,13 @@ use gateway_ir::Snapshot;
 use serde::Serialize;
 
 pub use inputs::Inputs;
+pub use key::{Kind, ObjectKey};
 pub use object::{Object, ObjectError};
 pub use served::Served;
 pub use shadow::Warning;
 pub use status::{
-    AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
-    ObjectStatus, ParentReference, ParentStatus, Reason,
+    AncestorStatus, Condition, ConditionStatus, ConditionType, ListenerStatus, ObjectStatus,
+    ParentReference, ParentStatus, Reason,
 };
 pub use statuses::Statuses;
 pub use translator::Translator;
