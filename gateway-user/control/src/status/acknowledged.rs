@@ -169,6 +169,7 @@ mod tests {
             statuses: Statuses::from_iter([status]),
             infrastructure: Vec::new(),
             warnings: Vec::new(),
+            certificates: Vec::new(),
             problems: Vec::new(),
             nodes: Vec::new(),
             peers: Vec::new(),
