@@ -16,4 +16,5 @@ mod identity;
 mod monitoring;
 mod serve;
 mod shutdown;
+mod validity;
 mod workers;

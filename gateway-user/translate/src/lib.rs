@@ -59,12 +59,15 @@ mod streams;
 mod tls_route;
 mod translator;
 mod uses;
+mod validity;
 mod vips;
 
 use std::net::IpAddr;
 
 use gateway_ir::Snapshot;
 use serde::Serialize;
+
+use validity::Time;
 
 pub use inputs::Inputs;
 pub use key::{Kind, ObjectKey};
@@ -87,6 +90,24 @@ pub struct Settings {
     pub own_addresses: Vec<IpAddr>,
     /// Whether addresses are announced.
     pub announce: Announce,
+    /// The time in seconds since 1970, which certificates are judged by; 0: they are not. It changes what is said, and
+    /// never what is served.
+    pub now: i64,
+}
+
+impl Settings {
+    fn time(&self) -> Time {
+        Time::new(self.now)
+    }
+
+    /// Whether everything that is served is the same under other settings.
+    fn serves_as(&self, other: &Self) -> bool {
+        *self
+            == Self {
+                now: self.now,
+                ..other.clone()
+            }
+    }
 }
 
 impl Default for Settings {
@@ -95,6 +116,7 @@ impl Default for Settings {
             controller_name: "sanmon.dev/gateway-controller".to_owned(),
             own_addresses: Vec::new(),
             announce: Announce::On,
+            now: 0,
         }
     }
 }
@@ -117,6 +139,10 @@ pub struct Outcome {
     pub statuses: Statuses,
     /// What is served as configured, and hardly as meant; sorted.
     pub warnings: Vec<Warning>,
+    /// Certificates that are used before their time or after it; sorted.
+    pub certificates: Vec<Warning>,
+    /// When, in seconds since 1970, something else is to be said of certificates; none: never.
+    pub until: Option<i64>,
 }
 
 /// Translates all objects, from nothing.
