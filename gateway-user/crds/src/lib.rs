@@ -18,7 +18,7 @@ pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
-pub use cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec};
+pub use cluster_trust_bundle::ClusterTrustBundle;
 pub use gateway_proxy::{
     Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
 };

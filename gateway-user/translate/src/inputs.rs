@@ -77,9 +77,7 @@ impl Inputs {
             Object::EndpointSlice(it) => drop(self.endpoint_slices.insert(name, it)),
             Object::Secret(it) => drop(self.secrets.insert(name, it)),
             Object::ConfigMap(it) => drop(self.config_maps.insert(name, it)),
-            Object::ClusterTrustBundle(it) => {
-                drop(self.cluster_trust_bundles.insert(name, it));
-            }
+            Object::ClusterTrustBundle(it) => drop(self.cluster_trust_bundles.insert(name, it)),
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),

@@ -26,7 +26,7 @@ impl Served {
         let off = if off.is_empty() {
             String::new()
         } else {
-            format!("; off, for want of their CRDs: {}", off.join(", "))
+            format!("; not served by the API server: {}", off.join(", "))
         };
         let named = self.releases.iter().filter(|it| !it.is_empty());
         let named: Vec<_> = named.map(String::as_str).collect();
@@ -74,7 +74,7 @@ mod tests {
             let condition = served(&[release], &[Kind::ListenerSet, Kind::UdpRoute]).condition();
             assert_eq!(condition.status, ConditionStatus::True);
             assert_eq!(condition.reason, Reason::SupportedVersion);
-            let off = "off, for want of their CRDs: ListenerSet, UDPRoute";
+            let off = "not served by the API server: ListenerSet, UDPRoute";
             assert_eq!(condition.message, format!("Gateway API {release}; {off}"));
         }
     }

@@ -1,4 +1,4 @@
-//! The API server as a source: one watch per kind, one per referenced Secret and ConfigMap, all into one store.
+//! The API server as a source: one watch per kind, one per referenced Secret, ConfigMap and ClusterTrustBundle, all into one store.
 //!
 //! Objects are taken as JSON and read one by one, so an object that does not fit its type is that object's problem and
 //! never the watch's. Nothing is published before everything has been listed once. When the API server is away, what
@@ -53,7 +53,7 @@ pub struct Shown {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct WatchId {
     kind: Kind,
-    /// Secrets and ConfigMaps are watched one by one.
+    /// Secrets, ConfigMaps and ClusterTrustBundles are watched one by one.
     one: Option<ObjectKey>,
 }
 
@@ -318,7 +318,10 @@ fn forbidden(error: &watcher::Error) -> Option<&str> {
 
 /// Kinds of which only the objects that are referenced are read.
 fn is_single(kind: Kind) -> bool {
-    matches!(kind, Kind::Secret | Kind::ConfigMap)
+    matches!(
+        kind,
+        Kind::Secret | Kind::ConfigMap | Kind::ClusterTrustBundle
+    )
 }
 
 /// Watches until it is aborted; `watcher` repeats what fails, ever more slowly.
@@ -344,6 +347,11 @@ fn watch(
             None => watcher(Api::all_with(client, resource), config)
                 .default_backoff()
                 .boxed(),
+            Some(key) if !key.kind.is_namespaced() => {
+                watcher(Api::all_with(client, resource), config)
+                    .default_backoff()
+                    .boxed()
+            }
             Some(key) => {
                 let api = Api::namespaced_with(client, &key.name.namespace, resource);
                 watcher(api, config).default_backoff().boxed()

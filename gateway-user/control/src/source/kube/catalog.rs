@@ -111,7 +111,10 @@ fn served(
 ) -> Served {
     let is_of_gateway_api = |version: &str| version.starts_with(GATEWAY_API);
     let known = Kind::ALL.into_iter();
-    let known = known.filter(|it| it.api_versions().iter().any(|it| is_of_gateway_api(it)));
+    let known = known.filter(|it| {
+        let mut versions = it.api_versions().iter();
+        *it == Kind::ClusterTrustBundle || versions.any(|it| is_of_gateway_api(it))
+    });
     let crds = present.iter().filter(|(crd, _)| crd.ends_with(GATEWAY_API));
     Served {
         releases: crds.map(|(_, release)| release.clone()).collect(),
@@ -163,13 +166,13 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
     Ok(kinds.collect())
 }
 
-/// Tells whether an API server may be without a kind.
+/// Tells whether an API server can be without a kind: it comes with a CRD, or is younger than our oldest Kubernetes.
 fn is_optional(kind: Kind) -> bool {
     let version = kind.api_versions().first().copied().unwrap_or_default();
     groups().iter().any(|group| version.starts_with(group))
 }
 
-/// The groups of which kinds may be missing: those that come with CRDs, and one whose kind is of younger releases.
+/// The groups of optional kinds.
 const fn groups() -> [&'static str; 3] {
     [GATEWAY_API, "sanmon.dev", "certificates.k8s.io"]
 }
