@@ -31,6 +31,7 @@ mod condition;
 mod config;
 mod conflict;
 mod conv;
+mod expiry;
 mod filter_chain;
 mod gateway_config;
 mod gateway_status;
