@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 use crate::events::{self, Events};
 use crate::infrastructure;
 use crate::leader::Candidacy;
+use crate::leader::arbiter::{self, Arbitration};
 use crate::source::kube::Shown;
 use crate::status;
 use crate::{Content, Published, leader, membership, source};
@@ -58,6 +59,8 @@ pub struct Outlook {
     pub candidacy: watch::Receiver<Candidacy>,
     /// What the leader is to say to operators, beside what the statuses say.
     pub events: Events,
+    /// What decides between two agents that do not hear each other.
+    pub arbitration: Arbitration,
 }
 
 /// Why there is no connection.
@@ -185,7 +188,9 @@ async fn run(
         outlook.candidacy,
         sender,
     );
+    let arbitration = arbiter::arbitrate(client.clone(), &settings.leader, outlook.arbitration);
     tokio::select! {
+        () = arbitration => {}
         () = source::kube::follow(client.clone(), reading, shown, publish) => {}
         () = competition => {}
         () = status_writer.run(outlook.statuses, features, leadership.clone()) => {}

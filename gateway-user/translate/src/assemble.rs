@@ -30,6 +30,7 @@ pub(crate) fn snapshot(ground: &Ground, hosts: &Hosts, streams: &Streams) -> Sna
         pools,
         services: services(gateways, streams),
         http: http_ports(gateways, hosts, streams),
+        announce: config.announce.clone(),
         datapath: config.datapath.clone(),
         proxy: config.workers.clone(),
     }
@@ -90,7 +91,7 @@ fn service(vip: &Vip, listener: &ListenerState, streams: &Streams) -> Option<Ser
             } else {
                 Family::V6
             };
-            l4_route::target(shares.unwrap_or_default(), family)
+            l4_route::target(shares.unwrap_or_default(), family, protocol)
         } else {
             ServiceTarget::Proxy
         },

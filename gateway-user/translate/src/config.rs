@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_ir::{DatapathSettings, ObjectName, ProxySettings, WorkerSettings};
+use gateway_ir::{AnnounceSettings, DatapathSettings, ObjectName, ProxySettings, WorkerSettings};
 
 use crate::conv;
 use crate::conv::config::ConfiguredPool;
@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) pools: Vec<ConfiguredPool>,
     /// Where the addresses of Gateways come from.
     pub(crate) addressing: Addressing,
+    pub(crate) announce: AnnounceSettings,
     pub(crate) datapath: DatapathSettings,
     pub(crate) workers: WorkerSettings,
     pub(crate) statuses: Vec<ObjectStatus>,
@@ -62,6 +63,7 @@ pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
         classes: BTreeMap::new(),
         pools: Vec::new(),
         addressing: Addressing::Local("no SanmonConfig has an address pool".to_owned()),
+        announce: AnnounceSettings::default(),
         datapath: DatapathSettings::default(),
         workers: WorkerSettings::default(),
         statuses: Vec::new(),
@@ -116,9 +118,16 @@ fn read_used(
             gateways,
             mut refused,
         } = conv::proxy::proxies(found);
+        let (announce, refused_there) = conv::announce::settings(found, inputs);
+        refused.extend(refused_there);
         if index == 0 {
+            config.announce = announce;
             config.datapath = conv::config::datapath(found);
             config.workers = workers;
+            match conv::session_keys::session_keys(found, inputs) {
+                Ok(keys) => config.workers.session_keys = keys,
+                Err(message) => refused.push(message),
+            }
         }
         refused.extend(take_pools(found, &taken, config));
         let proxy = Arc::new(gateways);

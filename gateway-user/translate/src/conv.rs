@@ -2,6 +2,7 @@
 //!
 //! Defaults of the API are filled in here, so that a file and an API server mean the same.
 
+pub(crate) mod announce;
 pub(crate) mod backend_tls;
 pub(crate) mod certificates;
 pub(crate) mod class;
@@ -21,5 +22,6 @@ pub(crate) mod proxy;
 pub(crate) mod reference;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod session_keys;
 pub(crate) mod syntax;
 pub(crate) mod tls_route;

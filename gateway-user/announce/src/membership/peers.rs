@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use gateway_ir::Mac;
+
 use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId};
 use super::terms::Terms;
 
@@ -51,6 +53,8 @@ pub(super) struct Peer {
     accepted: u64,
     /// When a heartbeat came that is surely no recording: it echoes what this node sent shortly before.
     pub(super) fresh_at: Option<Duration>,
+    /// When any heartbeat came that was not one again, also if it may be a recording.
+    pub(super) sounded_at: Option<Duration>,
     pub(super) round_trip: Option<Duration>,
     pub(super) voters: SetId,
     pub(super) terms: Terms,
@@ -58,6 +62,7 @@ pub(super) struct Peer {
     pub(super) serving: Serving,
     pub(super) granted: BTreeMap<IpAddr, Granted>,
     pub(super) alive: Vec<(NodeId, Serving)>,
+    pub(super) macs: Vec<Mac>,
 }
 
 /// What a heartbeat is good for.
@@ -78,6 +83,7 @@ impl Peer {
             sequence: 0,
             accepted: 0,
             fresh_at: None,
+            sounded_at: None,
             round_trip: None,
             voters: SetId::default(),
             terms: Terms::default(),
@@ -85,6 +91,7 @@ impl Peer {
             serving: Serving::Nothing,
             granted: BTreeMap::new(),
             alive: Vec::new(),
+            macs: Vec::new(),
         }
     }
 
@@ -111,6 +118,7 @@ impl Peer {
             self.accepted = 0;
         }
         (self.incarnation, self.sequence) = place;
+        self.sounded_at = Some(now);
         let Some(sent) = echoed else {
             return Worth::Hearsay;
         };
@@ -122,6 +130,7 @@ impl Peer {
         self.serving = heartbeat.serving;
         self.granted = heartbeat.granted.iter().map(|it| (it.vip, *it)).collect();
         self.alive.clone_from(&heartbeat.alive);
+        self.macs.clone_from(&heartbeat.macs);
         Worth::Fresh
     }
 

@@ -170,6 +170,7 @@ mod tests {
             infrastructure: Vec::new(),
             features: Vec::new(),
             warnings: Vec::new(),
+            certificates: Vec::new(),
             problems: Vec::new(),
             nodes: Vec::new(),
             peers: Vec::new(),

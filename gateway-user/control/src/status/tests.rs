@@ -216,6 +216,7 @@ fn published() -> Published {
         infrastructure: Vec::new(),
         features: Vec::new(),
         warnings: Vec::new(),
+        certificates: Vec::new(),
         problems: Vec::new(),
         nodes: Vec::new(),
         peers: Vec::new(),

@@ -10,9 +10,10 @@ use gateway_translate::{Kind, ObjectKey};
 use serde_json::Value;
 
 /// Fields that hold one reference or a list, with the kind that is meant where none is named.
-const FIELDS: [(&str, Kind); 4] = [
+const FIELDS: [(&str, Kind); 5] = [
     ("certificateRefs", Kind::Secret),
     ("clientCertificateRef", Kind::Secret),
+    ("sessionKeyRef", Kind::Secret),
     ("caCertificateRefs", Kind::ConfigMap),
     ("caCertificateRef", Kind::ConfigMap),
 ];
