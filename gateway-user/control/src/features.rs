@@ -95,6 +95,50 @@ mod tests {
     }
 
     #[test]
+    fn the_published_report_is_about_what_is_claimed_and_all_of_it_succeeded() {
+        const REPORT: &str = include_str!("../../../docs/conformance/v1.7.0.yaml");
+        let report: serde_json::Value = serde_saphyr::from_str(REPORT).expect("YAML");
+        let profiles = report["profiles"].as_array().expect("profiles");
+        assert_eq!(profiles.len(), 5);
+        let mut tested = BTreeSet::new();
+        for profile in profiles {
+            for part in ["core", "extended"] {
+                assert_eq!(profile[part]["result"], "success", "{}", profile["name"]);
+                for outcome in ["Failed", "Skipped"] {
+                    assert_eq!(profile[part]["statistics"][outcome], 0);
+                }
+            }
+            let names = |list: &str| {
+                let names = profile["extended"][list].as_array().into_iter().flatten();
+                names
+                    .filter_map(serde_json::Value::as_str)
+                    .collect::<Vec<_>>()
+            };
+            assert!(
+                names("unsupportedFeatures")
+                    .iter()
+                    .all(|it| !SUPPORTED.contains(it))
+            );
+            tested.extend(names("supportedFeatures"));
+        }
+        // The kinds themselves are core, and these two are of no profile.
+        let rest: Vec<_> = SUPPORTED
+            .iter()
+            .filter(|it| !tested.contains(**it))
+            .collect();
+        let expected = [
+            "GRPCRoute",
+            "GRPCRouteNamedRouteRule",
+            "GRPCRouteRequestHeaderModifier",
+            "Gateway",
+            "HTTPRoute",
+            "ReferenceGrant",
+            "TLSRoute",
+        ];
+        assert_eq!(rest, expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_names_are_sorted_and_as_many_as_the_api_takes() {
         assert!(SUPPORTED.is_sorted());
         assert!(SUPPORTED.len() <= 64);
