@@ -161,12 +161,15 @@ impl Sanmon {
         Ok(status)
     }
 
-    /// Waits until `/readyz` says yes.
+    /// Waits until `/readyz` says yes, and that the newest configuration is in force everywhere.
     ///
     /// # Errors
     /// When it does not in time, with what it said last, or the process ended.
     pub fn wait_ready(&mut self, namespace: &Namespace, timeout: Duration) -> anyhow::Result<()> {
-        self.wait_for(namespace, "/readyz", timeout, |reply| reply.status == 200)
+        self.wait_for(namespace, "/readyz", timeout, |reply| {
+            let readiness = serde_json::from_slice::<serde_json::Value>(&reply.body);
+            reply.status == 200 && readiness.is_ok_and(|it| it.get("current") == Some(&true.into()))
+        })
     }
 
     /// Waits until an admin page says what it should.

@@ -106,11 +106,13 @@ fn vip_that_goes_is_silent_and_told_again_when_it_comes_back() -> anyhow::Result
         bed.folder.write("gateway.yaml", &moved)?;
         told(bed, FREE, Duration::ZERO)?;
         assert_eq!(bed.who_has(FREE, SOON)?, bed.node.mac);
+        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)?;
         assert!(bed.who_has(VIP, SILENCE).is_err());
         let since = bed.port.now();
         bed.folder.write("gateway.yaml", &gateway)?;
         assert_eq!(told(bed, VIP, since)?, [bed.node.mac; 2]);
         assert_eq!(bed.who_has(VIP, SOON)?, bed.node.mac);
+        bed.sanmon.wait_ready(&bed.node.namespace, PATIENCE)?;
         assert!(bed.who_has(FREE, SILENCE).is_err());
         Ok(())
     })

@@ -166,6 +166,49 @@ fn keeps_flows(bed: &mut Bed) -> anyhow::Result<()> {
 }
 
 #[test]
+fn pod_that_is_ending_keeps_its_flows_and_gets_no_new_ones() -> anyhow::Result<()> {
+    let test = "pod_that_is_ending_keeps_its_flows_and_gets_no_new_ones";
+    on_bed(test, Mode::Native, |bed| {
+        let (ask, mut asked) = mpsc::unbounded_channel::<()>();
+        let (confirm, confirmed) = std::sync::mpsc::channel();
+        let flows = bed.client.namespace.spawn(move || async move {
+            let mut old = Vec::new();
+            for _ in 0..FLOWS {
+                old.push(Conversation::open(TCP).await?);
+            }
+            confirm.send(())?;
+            asked.recv().await;
+            for flow in &mut old {
+                flow.say("still here").await?;
+            }
+            let mut new = BTreeSet::new();
+            for _ in 0..FLOWS {
+                new.insert(Conversation::open(TCP).await?.pod);
+            }
+            let old = old.into_iter().map(|flow| flow.pod);
+            Ok((old.collect::<BTreeSet<_>>(), new))
+        });
+        confirmed.recv_timeout(PATIENCE)?;
+
+        let pods = std::fs::read_to_string(bed.folder.path().join("pods.yaml"))?;
+        let ending = "conditions: {ready: false, serving: true, terminating: true}, nodeName";
+        bed.folder
+            .write("pods.yaml", &pods.replacen("nodeName", ending, 1))?;
+        let node = &bed.node.namespace;
+        bed.sanmon.wait_for(node, "/snapshot", PATIENCE, |reply| {
+            String::from_utf8_lossy(&reply.body).contains("\"weight\":0")
+        })?;
+        bed.sanmon.wait_ready(node, PATIENCE)?;
+        ask.send(())?;
+        let (old, new) = flows.join(PATIENCE)?;
+        let both = ["pod-1", "pod-2"].map(str::to_owned);
+        assert_eq!(old, BTreeSet::from(both));
+        assert_eq!(new, BTreeSet::from(["pod-2".to_owned()]));
+        Ok(())
+    })
+}
+
+#[test]
 fn addresses_are_answered_for_while_a_large_configuration_is_applied() -> anyhow::Result<()> {
     let test = "addresses_are_answered_for_while_a_large_configuration_is_applied";
     on_bed(test, Mode::Tc, |bed| {

@@ -81,7 +81,9 @@ fn vip_without_a_route_to_the_proxy_is_said_and_gets_it_when_it_can() -> anyhow:
         bed.sanmon
             .wait_for(node, "/readyz", PATIENCE, says(unrouted))?;
         assert_eq!(bed.sanmon.admin(node, "/readyz")?.status, 503);
-        assert!(says(unrouted)(&bed.sanmon.admin(node, "/conditions")?));
+        // The conditions follow on a task of their own.
+        bed.sanmon
+            .wait_for(node, "/conditions", PATIENCE, says(unrouted))?;
 
         // Nothing tells of it: it is tried again by itself.
         node.run(move || netlink::route(own, Hop::Own(NIC)))?;

@@ -24,23 +24,28 @@ pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Re
         None => Subject::value_variants(),
     };
     for subject in subjects {
-        let name = match subject {
+        let mut command = run::cargo(workspace);
+        command.args([
+            "bench",
+            "--locked",
+            "--package",
+            "gateway-vm-tests",
+            "--bench",
+        ]);
+        match subject {
             Subject::Packets => {
                 build::object(workspace)?;
-                "packets"
+                command.arg("packets");
             }
             Subject::Requests => {
-                build::release(workspace, build::Linking::Shared)?;
-                "requests"
+                let binary = build::binary(workspace, build::Purpose::Measurement)?;
+                command.arg("requests").env("SANMON_BIN", binary);
             }
-            Subject::Routes => "routes",
-        };
-        run::visibly(
-            run::cargo(workspace)
-                .args(["bench", "--locked", "--package", "gateway-vm-tests"])
-                .args(["--bench", name])
-                .env("SANMON_BIN", workspace.release_binary("sanmon")),
-        )?;
+            Subject::Routes => {
+                command.arg("routes");
+            }
+        }
+        run::visibly(&mut command)?;
     }
     Ok(())
 }

@@ -11,21 +11,24 @@ use crate::run;
 use crate::setup::{self, Outcome, Tools};
 use crate::workspace::Workspace;
 
-/// How the release binary is linked.
+/// What a binary is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Linking {
-    /// With the C library of the machine that it runs on.
-    Shared,
-    /// With everything inside, for an image without files.
-    Static,
+pub(crate) enum Purpose {
+    /// To be run here: the release profile.
+    Use,
+    /// To be measured: optimized as what is published.
+    Measurement,
+    /// To be published: with everything inside, for an image without files.
+    Image,
 }
 
-/// Builds the release binary and says where it is.
-pub(crate) fn release(workspace: &Workspace, linking: Linking) -> anyhow::Result<()> {
+/// Builds an optimized binary, says where it is, and gives its path.
+pub(crate) fn binary(workspace: &Workspace, purpose: Purpose) -> anyhow::Result<PathBuf> {
     compile(workspace, &setup::require(workspace)?)?;
-    let binary = match linking {
-        Linking::Shared => shared(workspace)?,
-        Linking::Static => alone(workspace)?,
+    let binary = match purpose {
+        Purpose::Use => shared(workspace, "release")?,
+        Purpose::Measurement => shared(workspace, "dist")?,
+        Purpose::Image => alone(workspace)?,
     };
     let size = fs::metadata(&binary)
         .with_context(|| format!("cannot find {}", binary.display()))?
@@ -36,12 +39,12 @@ pub(crate) fn release(workspace: &Workspace, linking: Linking) -> anyhow::Result
         size / 1_000_000,
         size / 100_000 % 10
     );
-    Ok(())
+    Ok(binary)
 }
 
-fn shared(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    run::visibly(&mut cargo(workspace))?;
-    Ok(workspace.release_binary("sanmon"))
+fn shared(workspace: &Workspace, profile: &str) -> anyhow::Result<PathBuf> {
+    run::visibly(&mut cargo(workspace, profile))?;
+    Ok(workspace.target().join(profile).join("sanmon"))
 }
 
 /// Builds the binary without an interpreter, and puts it into a folder of its own: all that an image needs.
@@ -51,14 +54,14 @@ fn alone(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let host = host.context("`cargo --version --verbose` does not name the host")?;
     // Named, so that the flags do not reach the build scripts, whose macros are shared libraries.
     run::visibly(
-        cargo(workspace)
+        cargo(workspace, "dist")
             .args(["--target", host])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
     let folder = workspace.target().join("static");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = folder.join("sanmon");
-    let built = workspace.target().join(host).join("release/sanmon");
+    let built = workspace.target().join(host).join("dist/sanmon");
     fs::copy(&built, &binary).with_context(|| format!("cannot copy {}", built.display()))?;
     // As in the image: a root directory with nothing else in it.
     if setup::is_root() {
@@ -72,15 +75,10 @@ fn alone(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(binary)
 }
 
-fn cargo(workspace: &Workspace) -> Command {
+fn cargo(workspace: &Workspace, profile: &str) -> Command {
     let mut command = run::cargo(workspace);
-    command.args([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "gateway-user",
-    ]);
+    command.args(["build", "--locked", "--profile", profile]);
+    command.args(["--package", "gateway-user"]);
     command
 }
 

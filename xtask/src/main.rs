@@ -106,12 +106,12 @@ fn perform(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Setup => setup::require(&workspace).map(drop),
         Command::Build { alone } => {
-            let linking = if alone {
-                build::Linking::Static
+            let purpose = if alone {
+                build::Purpose::Image
             } else {
-                build::Linking::Shared
+                build::Purpose::Use
             };
-            build::release(&workspace, linking)
+            build::binary(&workspace, purpose).map(drop)
         }
         Command::Demo { keep } => {
             let ending = if keep {

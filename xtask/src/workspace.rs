@@ -70,9 +70,4 @@ impl Workspace {
     pub(crate) fn debug_binary(&self, name: &str) -> PathBuf {
         self.target.join("debug").join(name)
     }
-
-    /// Where a program of the release profile is, once it is built.
-    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
-    }
 }

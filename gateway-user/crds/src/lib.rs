@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster_trust_bundle;
 mod enum_defaults;
 pub mod gateway_proxy;
 #[rustfmt::skip]
@@ -17,7 +18,10 @@ pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
-pub use gateway_proxy::{Forwarded, GatewayProxy};
+pub use cluster_trust_bundle::ClusterTrustBundle;
+pub use gateway_proxy::{
+    Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
+};
 pub use sanmon_config::{
     AddressPool, Announcement, ConflictPolicy, Datapath, Mode, Proxy, SanmonConfig,
     SanmonConfigSpec, SanmonConfigStatus, Voters,

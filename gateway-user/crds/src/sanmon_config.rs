@@ -153,9 +153,24 @@ pub struct Proxy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_max: Option<u32>,
+    /// The Secret with the key of TLS session tickets and of session persistence: what one node has begun goes on at every other. Field `key` (at least 32 bytes), and `previous` while it is rotated. Default: each process draws keys of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key_ref: Option<SecretName>,
     /// What a Gateway may have of its own.
     #[serde(flatten)]
     pub gateway: GatewayProxy,
+}
+
+/// A Secret of any namespace.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretName {
+    /// Its namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// What became of the settings.

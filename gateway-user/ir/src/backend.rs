@@ -32,13 +32,20 @@ pub struct Endpoint {
     pub node: Option<NodeName>,
 }
 
-/// The endpoints of a backend that may get new requests, sorted by address.
+/// The endpoints of a backend, each list sorted by address.
 ///
 /// Shared by every rule that names the backend, so that health and connections are known once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct EndpointSet {
-    /// The endpoints; empty: the answer is 503.
+    /// Those that get new requests and flows; empty: the answer is 503.
     pub endpoints: Vec<Endpoint>,
+    /// Those that get nothing new and still serve what they have (Kubernetes: `serving` without `ready`, on the way to
+    /// their end).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ending: Vec<Endpoint>,
+    /// Those that exist and do not serve at the moment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unready: Vec<Endpoint>,
 }
 
 /// A resolved backend.

@@ -17,7 +17,8 @@ pub mod policy;
 pub mod program;
 pub mod report;
 pub mod service;
-pub mod settings;
+pub mod session_keys;
+mod settings;
 pub mod shared_map;
 pub mod snapshot;
 pub mod split;
@@ -40,9 +41,10 @@ pub use policy::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Time
 pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
 pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
+pub use session_keys::SessionKeys;
 pub use settings::{
-    AnnounceSettings, ConflictPolicy, DatapathMode, DatapathSettings, ForwardedHeaders,
-    ProxySettings, WorkerSettings,
+    AnnounceSettings, ConflictPolicy, DatapathMode, DatapathSettings, ForwardedHeaders, GrpcWeb,
+    ProxyHeaderVersion, ProxyHeaders, ProxyProtocol, ProxySettings, WorkerSettings,
 };
 pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};

@@ -52,6 +52,6 @@ pub struct WeightedEndpoint {
     /// The node where it runs; none: treated as on every node.
     pub node: Option<NodeName>,
     /// Share in proportion to the sum over the service. 0: it gets no new flow and keeps those that it has, because its
-    /// backend has the weight 0 or it is about to end. An endpoint that is not listed loses its flows.
+    /// backend has the weight 0, it is about to end, or it is not ready. An endpoint that is not listed loses its flows.
     pub weight: u32,
 }

@@ -1,12 +1,13 @@
 //! How the data planes run; every field has a complete default.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::NodeName;
+use crate::{NodeName, SessionKeys};
 
 /// Which hook gate 2 uses.
 #[derive(
@@ -96,10 +97,17 @@ pub struct ProxySettings {
     pub streams_max: u32,
     /// How much of a request body is kept to send it again, in bytes; a longer one is sent once.
     pub replay_bytes_max: u32,
-    /// The proxies whose X-Forwarded-* and Forwarded headers are believed and continued; empty: nobody's.
+    /// The proxies whose X-Forwarded-* and Forwarded headers are believed and continued; empty: nobody's. Also those
+    /// whose PROXY headers are read.
     pub trusted_proxies: Vec<IpNet>,
+    /// The proxies that every request has come through, whatever their addresses; 0: `trusted_proxies` decides.
+    pub trusted_hops: u8,
+    /// The ports that use the PROXY protocol.
+    pub proxy_protocol: BTreeMap<u16, ProxyProtocol>,
     /// Which headers tell the endpoint about the client.
     pub forwarded: ForwardedHeaders,
+    /// What happens to calls in gRPC-Web.
+    pub grpc_web: GrpcWeb,
 }
 
 /// Limits and deadlines of what all ports of gate 3 share.
@@ -111,6 +119,9 @@ pub struct WorkerSettings {
     pub drain_timeout: Duration,
     /// Client connections per worker.
     pub connections_max: u32,
+    /// What sessions are sealed with; none: each process draws keys of its own.
+    #[serde(skip_deserializing)]
+    pub session_keys: Option<SessionKeys>,
 }
 
 impl Default for WorkerSettings {
@@ -119,6 +130,7 @@ impl Default for WorkerSettings {
             upstream_idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             connections_max: 50_000,
+            session_keys: None,
         }
     }
 }
@@ -135,6 +147,60 @@ pub enum ForwardedHeaders {
     XForwardedAndForwarded,
 }
 
+/// What happens to calls in gRPC-Web.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum GrpcWeb {
+    /// They are requests like others.
+    #[default]
+    PassedThrough,
+    /// Backends that speak HTTP/2 without a choice (those of GRPCRoutes do) get them in gRPC.
+    Translated,
+}
+
+/// How a port uses the PROXY protocol.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct ProxyProtocol {
+    /// Whose connections begin with a header.
+    pub receive: ProxyHeaders,
+    /// The header before everything that is sent to endpoints; none: none is sent.
+    pub send: Option<ProxyHeaderVersion>,
+}
+
+/// Whose connections begin with a PROXY header.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum ProxyHeaders {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those of trusted proxies, all of them; what others send is not looked at for one.
+    OfTrustedProxies,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum ProxyHeaderVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+impl ProxySettings {
+    /// Whether an address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies
+            .iter()
+            .any(|net| net.contains(&address))
+    }
+}
+
 impl Default for ProxySettings {
     fn default() -> Self {
         Self {
@@ -148,7 +214,10 @@ impl Default for ProxySettings {
             streams_max: 100,
             replay_bytes_max: 64 * 1024,
             trusted_proxies: Vec::new(),
+            trusted_hops: 0,
+            proxy_protocol: BTreeMap::new(),
             forwarded: ForwardedHeaders::default(),
+            grpc_web: GrpcWeb::default(),
         }
     }
 }

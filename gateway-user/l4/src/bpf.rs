@@ -37,7 +37,7 @@ const SOCKET: &str = "sanmon_socket";
 pub(crate) struct Programs {
     object: Ebpf,
     #[cfg(feature = "log")]
-    log: packet_log::PacketLog,
+    _log: packet_log::PacketLog,
 }
 
 /// Loads the programs on the maps pinned under a directory; maps that are not there are made.
@@ -58,7 +58,7 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
     let answers = AnswerMaps::take(&mut object).map_err(refused)?;
     let mut programs = Programs {
         #[cfg(feature = "log")]
-        log: packet_log::PacketLog::open(&mut object),
+        _log: packet_log::PacketLog::start(&mut object),
         object,
     };
     for name in [XDP, FLOOR] {
@@ -76,12 +76,6 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
 }
 
 impl Programs {
-    /// Hands what the programs logged to this process's log. Nothing, unless both sides have the `log` feature.
-    pub(crate) fn read_log(&mut self) {
-        #[cfg(feature = "log")]
-        self.log.read();
-    }
-
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
         let program = self.object.program_mut(name);
         program.ok_or(ProgramError::NotLoaded)?.try_into()

@@ -146,7 +146,6 @@ impl Datapath {
     /// # Errors
     /// When it does not fit, or the kernel refuses; what was written is consistent, and the next call goes on from there.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Result<(), ApplyError> {
-        self.programs.read_log();
         let next = plan(snapshot, &self.node, &self.state)?;
         let outcome = apply::apply(&mut self.maps, &mut self.state, &next);
         let id_of = |service: &gateway_ir::Service| {

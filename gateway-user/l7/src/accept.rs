@@ -13,7 +13,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::arrival::Arrival;
 use crate::executor::spawn_guarded;
+use crate::proxy_header::Ends;
 use crate::serve::{Accepted, serve};
 use crate::tracker::Tracker;
 use crate::worker::{OpenConnection, Slot, Worker};
@@ -101,10 +103,12 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         protocol,
         settings,
         stream,
-        peer,
-        local,
-        tracker,
-        slot,
+        arrival: Arrival {
+            ends: Ends::new(peer, local),
+            local,
+            tracker,
+            slot,
+        },
     };
     let serving = serve(Rc::clone(worker), accepted);
     spawn_guarded(Arc::clone(&worker.cells), serving);

@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::grpc_web::Form;
 use crate::in_flight::InFlight;
 use crate::upstream::Lease;
 
@@ -38,6 +39,8 @@ enum Content {
         lease: Option<Lease>,
         /// When the rest must have come.
         until: Option<Pin<Box<Sleep>>>,
+        /// How it is written for a client of gRPC-Web.
+        web: Option<Form>,
     },
 }
 
@@ -79,6 +82,7 @@ impl ResponseBody {
         incoming: Incoming,
         lease: Lease,
         until: Option<Instant>,
+        web: Option<Form>,
         in_flight: InFlight,
     ) -> Self {
         let mut lease = Some(lease);
@@ -90,9 +94,21 @@ impl ResponseBody {
                 incoming,
                 lease,
                 until: until.map(|until| Box::pin(sleep_until(until))),
+                web,
             },
             _in_flight: Some(in_flight),
         }
+    }
+}
+
+/// Writes a frame for a client of gRPC-Web.
+fn rewrite(form: Form, frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_data() {
+        Ok(data) => Frame::data(form.data(data)),
+        Err(frame) => match frame.into_trailers() {
+            Ok(trailers) => Frame::data(form.trailers(&trailers)),
+            Err(frame) => frame,
+        },
     }
 }
 
@@ -116,6 +132,7 @@ impl Body for ResponseBody {
                 incoming,
                 lease,
                 until,
+                web,
             } => {
                 let mut frame = Pin::new(&mut *incoming).poll_frame(cx);
                 if frame.is_pending()
@@ -136,7 +153,11 @@ impl Body for ResponseBody {
                 if frame.is_none() || incoming.is_end_stream() {
                     give_back(lease);
                 }
-                Poll::Ready(frame.map(|frame| frame.map_err(CutOff::Upstream)))
+                let frame = frame.map(|frame| frame.map_err(CutOff::Upstream));
+                Poll::Ready(match web {
+                    None => frame,
+                    Some(form) => frame.map(|frame| frame.map(|frame| rewrite(*form, frame))),
+                })
             }
         }
     }
@@ -153,7 +174,12 @@ impl Body for ResponseBody {
             Content::Text(text) => {
                 SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
             }
-            Content::Upstream { incoming, .. } => incoming.size_hint(),
+            Content::Upstream {
+                incoming,
+                web: None,
+                ..
+            } => incoming.size_hint(),
+            Content::Upstream { web: Some(_), .. } => SizeHint::default(),
         }
     }
 }

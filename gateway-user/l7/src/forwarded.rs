@@ -49,12 +49,7 @@ impl Forwarded {
 
     /// Replaces what the client claims about itself, or goes on from what a trusted proxy says about it.
     pub(crate) fn write(&self, headers: &mut HeaderMap, settings: &ProxySettings, random: &Random) {
-        let mut trusted = settings.trusted_proxies.iter();
-        let belief = if trusted.any(|net| net.contains(&self.peer)) {
-            Belief::Trusted
-        } else {
-            Belief::Nobody
-        };
+        let belief = self.belief(headers, settings);
         // A look at each header costs less than a lookup of each name, and mostly there is no claim.
         if belief == Belief::Nobody && headers.keys().any(is_claim) {
             let claims = [
@@ -97,11 +92,22 @@ impl Forwarded {
         }
     }
 
-    /// X-Forwarded-For with this hop's peer, and X-Real-IP: the last address that no trusted proxy has.
+    /// By hops, a request that has come through fewer proxies has gone round them, and nothing in it is believed.
+    fn belief(&self, headers: &HeaderMap, settings: &ProxySettings) -> Belief {
+        let is_trusted = match usize::from(settings.trusted_hops) {
+            0 => settings.trusts(self.peer),
+            hops => chain(headers).len() >= hops,
+        };
+        if is_trusted {
+            Belief::Trusted
+        } else {
+            Belief::Nobody
+        }
+    }
+
+    /// X-Forwarded-For with this hop's peer, and X-Real-IP: the last address that no trusted proxy has added.
     fn append_address(&self, headers: &mut HeaderMap, settings: &ProxySettings) {
-        let before: Vec<&str> = tokens(headers, &X_FORWARDED_FOR)
-            .filter(|hop| !hop.is_empty())
-            .collect();
+        let before = chain(headers);
         if before.is_empty() {
             headers.insert(X_FORWARDED_FOR, self.address.clone());
             headers.insert(X_REAL_IP, self.address.clone());
@@ -109,12 +115,12 @@ impl Forwarded {
         }
         let is_trusted = |hop: &&&str| {
             let address = hop.parse::<IpAddr>();
-            address.is_ok_and(|address| {
-                let mut trusted = settings.trusted_proxies.iter();
-                trusted.any(|net| net.contains(&address.to_canonical()))
-            })
+            address.is_ok_and(|address| settings.trusts(address))
         };
-        let client = before.iter().rev().find(|hop| !is_trusted(hop));
+        let client = match usize::from(settings.trusted_hops) {
+            0 => before.iter().rev().find(|hop| !is_trusted(hop)),
+            hops => before.iter().nth_back(hops - 1),
+        };
         let client = client
             .or(before.first())
             .map(|hop| HeaderValue::from_str(hop));
@@ -142,6 +148,13 @@ impl Forwarded {
             headers.append(header::FORWARDED, element);
         }
     }
+}
+
+/// The addresses that proxies have added to X-Forwarded-For.
+fn chain(headers: &HeaderMap) -> Vec<&str> {
+    tokens(headers, &X_FORWARDED_FOR)
+        .filter(|hop| !hop.is_empty())
+        .collect()
 }
 
 /// Whether a header may be one that says who the client is.
@@ -231,6 +244,40 @@ mod tests {
                 ("forwarded", "for=192.0.2.1;host=\"inner\";proto=https"),
             ])
         );
+    }
+
+    #[test]
+    fn by_hops_the_client_is_the_one_that_the_first_of_them_has_added() {
+        for (hops, claimed, chain, client) in [
+            (1, "203.0.113.9", "203.0.113.9, 192.0.2.1", "203.0.113.9"),
+            (
+                2,
+                "10.0.0.1, 203.0.113.9, 192.0.2.7",
+                "10.0.0.1, 203.0.113.9, 192.0.2.7, 192.0.2.1",
+                "203.0.113.9",
+            ),
+            // It has gone round one of them: nobody vouches for what it says.
+            (2, "203.0.113.9", "192.0.2.1", "192.0.2.1"),
+            (1, "", "192.0.2.1", "192.0.2.1"),
+        ] {
+            let settings = ProxySettings {
+                trusted_hops: hops,
+                trusted_proxies: vec!["203.0.113.9/32".parse().expect("a network")],
+                ..ProxySettings::default()
+            };
+            let mut headers = headers(&[("host", "a.b"), ("x-forwarded-host", "shop.test")]);
+            let claimed = HeaderValue::from_static(claimed);
+            headers.append("x-forwarded-for", claimed);
+            write("192.0.2.1", &settings, &mut headers);
+            assert_eq!(headers["x-forwarded-for"], chain, "{hops}");
+            assert_eq!(headers["x-real-ip"], client, "{hops}");
+            let host = if chain == "192.0.2.1" {
+                "a.b"
+            } else {
+                "shop.test"
+            };
+            assert_eq!(headers["x-forwarded-host"], host, "{hops}");
+        }
     }
 
     #[test]

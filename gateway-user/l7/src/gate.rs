@@ -51,7 +51,8 @@ impl Asker<'_> {
             stage.filters.edit_early(&mut head.headers);
             if let (Some(auth), Some(gate)) = (stage.auth, gate) {
                 let cells = &self.connection.worker.cells;
-                let asked = self.ask(auth, gate, head, body).await;
+                // Apart, so that requests that nobody is asked about do not carry its state.
+                let asked = Box::pin(self.ask(auth, gate, head, body)).await;
                 let passage = asked.inspect_err(|refusal| {
                     if *refusal == Refusal::AuthorizationFailed {
                         cells.authorizations_failed.increment();
@@ -107,6 +108,8 @@ impl Asker<'_> {
             cells: &worker.cells,
             settings: self.settings,
             purpose: Purpose::Requests,
+            // Endpoints of rules are spoken to for a client; an authorization server is asked by the proxy.
+            introduction: None,
             policy: Policy {
                 deadline: Some(limit),
                 ..Policy::default()

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accept;
+mod arrival;
 mod auth;
 mod body;
 mod clock;
@@ -21,6 +22,7 @@ mod explain;
 mod filter;
 mod forwarded;
 mod gate;
+mod grpc_web;
 mod headers;
 mod hello;
 mod in_flight;
@@ -29,9 +31,11 @@ mod metrics;
 mod mirror;
 mod program;
 mod proxy;
+mod proxy_header;
 mod random;
 mod refusal;
 mod request;
+mod secrets;
 mod serve;
 mod service;
 mod session;

@@ -89,6 +89,8 @@ pub(crate) struct WorkerCells {
     /// Past the deadline of handshake, head or idleness.
     pub(crate) connections_timed_out: Cell,
     pub(crate) handshakes_failed: Cell,
+    /// Malformed, or not there in time.
+    pub(crate) proxy_headers_refused: Cell,
     pub(crate) panics: Cell,
     /// Above the limit.
     pub(crate) mirrors_dropped: Cell,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::executor::spawn_guarded;
 use crate::program::Mirror;
+use crate::proxy_header::Introduction;
 use crate::transport::Purpose;
 use crate::upstream::{Policy, RequestBody, Upstream};
 use crate::worker::Worker;
@@ -23,7 +24,7 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 pub(crate) fn copy_to<'m>(
     mirrors: impl Iterator<Item = &'m Mirror>,
     worker: &Rc<Worker>,
-    settings: &Arc<ProxySettings>,
+    (settings, introduction): (&Arc<ProxySettings>, Option<Introduction>),
     head: &Parts,
     body: &mut RequestBody,
 ) {
@@ -43,6 +44,7 @@ pub(crate) fn copy_to<'m>(
                 cells: &under_way.0.cells,
                 settings: &settings,
                 purpose: Purpose::Requests,
+                introduction,
                 policy: Policy {
                     deadline: Some(Instant::now() + TIME_MAX),
                     ..Policy::default()

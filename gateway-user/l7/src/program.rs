@@ -15,6 +15,7 @@ mod rule;
 mod single;
 mod steps;
 mod stream;
+mod tickets;
 mod tls;
 mod view;
 mod weighted;

@@ -1,7 +1,6 @@
 //! One client connection from accept to close: TLS, then the engine, under the deadlines of its tracker.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,17 +13,16 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::arrival::Arrival;
 use crate::connection::Connection;
-use crate::exchange::Client;
 use crate::executor::LocalExecutor;
-use crate::forwarded::Forwarded;
 use crate::hello::{self, Opened};
 use crate::metrics::WorkerCells;
 use crate::program::Port;
 use crate::service::answer;
 use crate::stream;
 use crate::tracker::{Signal, Tracked, Tracker};
-use crate::worker::{Slot, Worker};
+use crate::worker::Worker;
 
 /// hyper's own limit of a request target; the buffer must hold one for a 414 to be told from a 431.
 const TARGET_BYTES_MAX: usize = 64 * 1024;
@@ -39,41 +37,14 @@ pub(crate) struct Accepted {
     pub(crate) protocol: PortProtocol,
     pub(crate) settings: Arc<ProxySettings>,
     pub(crate) stream: TcpStream,
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-    pub(crate) tracker: Arc<Tracker>,
-    pub(crate) slot: Slot,
+    pub(crate) arrival: Arrival,
 }
 
-/// What is left of an accepted connection beside its bytes.
-struct Arrival {
-    peer: SocketAddr,
-    local: SocketAddr,
-    tracker: Arc<Tracker>,
-    slot: Slot,
-}
-
-impl Arrival {
-    fn connection(
-        self,
-        worker: Rc<Worker>,
-        scheme: Scheme,
-        server_name: Option<String>,
-    ) -> Connection {
-        Connection {
-            client: Client {
-                server_name,
-                scheme,
-                peer: self.peer,
-                port: self.local.port(),
-                forwarded: Forwarded::new(self.peer.ip(), self.local, scheme),
-            },
-            worker,
-            tracker: self.tracker,
-            local: self.local,
-            _slot: self.slot,
-        }
-    }
+/// What became of a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    Read,
+    Refused,
 }
 
 /// Serves a connection until it ends.
@@ -81,24 +52,43 @@ pub(crate) async fn serve(worker: Rc<Worker>, accepted: Accepted) {
     let Accepted {
         protocol,
         settings,
-        stream,
-        peer,
-        local,
-        tracker,
-        slot,
+        mut stream,
+        mut arrival,
     } = accepted;
-    let arrival = Arrival {
-        peer,
-        local,
-        tracker,
-        slot,
-    };
+    if arrival.has_header(&settings)
+        && receive_header(&worker, &mut arrival, &mut stream).await == Header::Refused
+    {
+        return;
+    }
     match protocol {
         PortProtocol::Http => {
             let connection = arrival.connection(worker, Scheme::Http, None);
             serve_http(connection, stream, &settings).await;
         }
         PortProtocol::Tls => serve_tls(worker, stream, arrival, &settings).await,
+    }
+}
+
+/// Reads the PROXY header within the deadline of a handshake. Who sends a malformed one hears nothing: it is a proxy that
+/// is set up wrongly, or one that is none.
+async fn receive_header(worker: &Worker, arrival: &mut Arrival, stream: &mut TcpStream) -> Header {
+    let tracker = Arc::clone(&arrival.tracker);
+    tracker.handshake_started();
+    match unless_killed(&tracker, arrival.read_header(stream)).await {
+        Some(Ok(())) => {
+            tracker.handshake_finished();
+            Header::Read
+        }
+        Some(Err(error)) => {
+            let reason: &dyn std::error::Error = &error;
+            tracing::debug!(error = reason, "a trusted proxy's connection is refused");
+            worker.cells.proxy_headers_refused.increment();
+            Header::Refused
+        }
+        None => {
+            worker.cells.proxy_headers_refused.increment();
+            Header::Refused
+        }
     }
 }
 
@@ -120,6 +110,7 @@ async fn serve_tls(
         return;
     };
     tracker.handshake_finished();
+    let introduction = arrival.introduction(settings);
     match opened {
         Opened::Http {
             stream,
@@ -130,7 +121,7 @@ async fn serve_tls(
         }
         Opened::Ended { stream, rule } => {
             let client = (stream, &[][..]);
-            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            let relay = stream::relay(&worker, &tracker, (settings, introduction), client, &rule);
             unless_killed(&tracker, relay).await;
         }
         Opened::Passed {
@@ -139,7 +130,7 @@ async fn serve_tls(
             rule,
         } => {
             let client = (stream, hello.as_slice());
-            let relay = stream::relay(&worker, &tracker, settings, client, &rule);
+            let relay = stream::relay(&worker, &tracker, (settings, introduction), client, &rule);
             unless_killed(&tracker, relay).await;
         }
     }

@@ -16,6 +16,7 @@ use crate::body::ResponseBody;
 use crate::connection::Connection;
 use crate::exchange::{self, Forward, Gate, Payload, Plan, Reply, Then};
 use crate::gate::{Asker, Passage};
+use crate::grpc_web::{Call, Form};
 use crate::headers::strip_hop_by_hop;
 use crate::in_flight::InFlight;
 use crate::metrics::MethodLabel;
@@ -28,6 +29,7 @@ use crate::upstream::{Answer, Policy, RequestBody, Upstream};
 
 /// The message for gRPC clients that an authorization server turns away.
 const DENIED: &str = "not authorized";
+const NOT_BASE64: &str = "the body is not base64\n";
 
 /// Answers a request; never fails, because each failure is an answer.
 pub(crate) async fn answer(
@@ -39,9 +41,9 @@ pub(crate) async fn answer(
         connection.tracker.is_multiplexed();
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
-    let dialect = Dialect::of(&request);
+    let dialect = Dialect::of(&request, &in_flight.connection);
     Ok(match respond(&mut in_flight, request).await {
-        Ok(Outcome::Relay(answer, client)) => relay(*answer, client, in_flight),
+        Ok(Outcome::Relay(answer, form)) => relay(*answer, form, in_flight),
         Ok(Outcome::Reply(reply)) => {
             in_flight.status = reply.status;
             let mut response = Response::new(ResponseBody::empty(in_flight));
@@ -54,10 +56,12 @@ pub(crate) async fn answer(
             debug!(?refusal, "request refused");
             in_flight.status = refusal.status();
             match (dialect, refusal.grpc_status()) {
-                (Dialect::Grpc, Some(status)) => {
-                    trailers_only(status, refusal.text().trim_end(), in_flight)
+                (Dialect::Grpc(kind), Some(status)) => {
+                    trailers_only(kind, status, refusal.text().trim_end(), in_flight)
                 }
-                (Dialect::Grpc, None) | (Dialect::Http, _) => refuse(refusal, version, in_flight),
+                (Dialect::Grpc(_), None) | (Dialect::Http, _) => {
+                    refuse(refusal, version, in_flight)
+                }
             }
         }
     })
@@ -71,7 +75,16 @@ enum Outcome {
     Reply(Reply),
     /// An authorization server turns it away.
     Denied(Denial),
-    Relay(Box<Answer>, Upgrade),
+    Relay(Box<Answer>, Relayed),
+}
+
+/// How an endpoint's answer goes on.
+enum Relayed {
+    AsItIs,
+    /// What follows is not HTTP.
+    Upgraded(OnUpgrade),
+    /// In gRPC-Web.
+    Web(Form),
 }
 
 async fn respond(
@@ -153,7 +166,7 @@ fn turn_away(passage: Passage, gate: Option<Gate<'_>>) -> Outcome {
             if let Some(gate) = gate {
                 gate.edit_denial(headers);
             }
-            Outcome::Relay(answer, None)
+            Outcome::Relay(answer, Relayed::AsItIs)
         }
     }
 }
@@ -176,9 +189,19 @@ async fn forward(
         | RequestBody::Whole(_)
         | RequestBody::Copied(_) => Payload::Present,
     };
+    let web = Call::of(&parts.headers, settings).filter(|_| destination.takes_calls());
+    if let Some(call) = web {
+        call.edit_request(&mut parts.headers);
+        if call.request() == Form::Text {
+            let decoded = body.decoded();
+            body = decoded.map_err(|_not_base64| Refusal::Malformed(NOT_BASE64))?;
+        }
+    }
     plan.complete(&mut parts, payload);
+    let introduction = connection.introduction(settings);
     if upgrade.is_none() {
-        mirror::copy_to(plan.mirrors(), worker, settings, &parts, &mut body);
+        let terms = (settings, introduction);
+        mirror::copy_to(plan.mirrors(), worker, terms, &parts, &mut body);
     } else {
         exchange::announce_websocket(&mut parts.headers);
     }
@@ -191,6 +214,7 @@ async fn forward(
             Some(_) => Purpose::Upgrade,
             None => Purpose::Requests,
         },
+        introduction,
         policy: policy(&plan, in_flight),
     };
     let answer = upstream.send(destination, parts, body).await;
@@ -198,7 +222,7 @@ async fn forward(
         let (rule, backend) = (&plan.rule.id, &destination.backend.name);
         debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
-    finish(answer, plan, upgrade, connection.client.scheme)
+    finish(answer, plan, (upgrade, web), connection.client.scheme)
 }
 
 fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
@@ -215,7 +239,7 @@ fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
 fn finish(
     mut answer: Answer,
     plan: Forward<'_>,
-    upgrade: Upgrade,
+    (upgrade, web): (Upgrade, Option<Call>),
     scheme: Scheme,
 ) -> Result<Outcome, Refusal> {
     let switched = answer.response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -226,13 +250,18 @@ fn finish(
     let served_by = answer.lease.address();
     let headers = answer.response.headers_mut();
     strip_hop_by_hop(headers);
+    let web = web.and_then(|call| call.edit_answer(headers));
     plan.edit_response(headers, served_by, scheme);
-    let upgrade = upgrade.filter(|_| switched);
-    Ok(Outcome::Relay(Box::new(answer), upgrade))
+    let relayed = match (upgrade.filter(|_| switched), web) {
+        (Some(client), _) => Relayed::Upgraded(client),
+        (None, Some(form)) => Relayed::Web(form),
+        (None, None) => Relayed::AsItIs,
+    };
+    Ok(Outcome::Relay(Box::new(answer), relayed))
 }
 
 /// Makes the client's response out of the endpoint's.
-fn relay(answer: Answer, upgrade: Upgrade, mut in_flight: InFlight) -> Response<ResponseBody> {
+fn relay(answer: Answer, relayed: Relayed, mut in_flight: InFlight) -> Response<ResponseBody> {
     let Answer {
         mut response,
         lease,
@@ -240,29 +269,40 @@ fn relay(answer: Answer, upgrade: Upgrade, mut in_flight: InFlight) -> Response<
     } = answer;
     in_flight.status = response.status();
     *response.version_mut() = Version::HTTP_11;
-    if let Some(client) = upgrade {
-        exchange::announce_websocket(response.headers_mut());
-        tunnel::open(client, &mut response, lease, in_flight);
-        return response.map(|_no_body| ResponseBody::switched());
-    }
-    response.map(|incoming| ResponseBody::upstream(incoming, lease, until, in_flight))
+    let web = match relayed {
+        Relayed::Upgraded(client) => {
+            exchange::announce_websocket(response.headers_mut());
+            tunnel::open(client, &mut response, lease, in_flight);
+            return response.map(|_no_body| ResponseBody::switched());
+        }
+        Relayed::Web(form) => Some(form),
+        Relayed::AsItIs => None,
+    };
+    response.map(|incoming| ResponseBody::upstream(incoming, lease, until, web, in_flight))
 }
 
 /// What a client understands as a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Dialect {
     Http,
-    Grpc,
+    /// With this content type.
+    Grpc(&'static str),
 }
 
 impl Dialect {
-    fn of(request: &Request<Incoming>) -> Self {
+    fn of(request: &Request<Incoming>, connection: &Connection) -> Self {
         let kind = request.headers().get(header::CONTENT_TYPE);
         let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
         match rest {
-            // With a message format or parameters, but not gRPC-Web.
-            Some([] | [b'+' | b';', ..]) => Self::Grpc,
-            Some(_) | None => Self::Http,
+            // With a message format or parameters.
+            Some([] | [b'+' | b';', ..]) => Self::Grpc("application/grpc"),
+            Some(_) => {
+                let state = connection.worker.state();
+                let port = state.program.port(connection.local);
+                let call = port.and_then(|port| Call::of(request.headers(), &port.settings));
+                call.map_or(Self::Http, |call| Self::Grpc(call.answer().content_type()))
+            }
+            None => Self::Http,
         }
     }
 }
@@ -270,9 +310,9 @@ impl Dialect {
 /// An answer in an authorization server's name.
 fn deny(denial: Denial, dialect: Dialect, mut in_flight: InFlight) -> Response<ResponseBody> {
     in_flight.status = denial.status;
-    if dialect == Dialect::Grpc {
+    if let Dialect::Grpc(kind) = dialect {
         let status = GrpcStatus::of(denial.status);
-        let mut response = trailers_only(status, DENIED, in_flight);
+        let mut response = trailers_only(kind, status, DENIED, in_flight);
         response.headers_mut().extend(denial.headers);
         return response;
     }
@@ -284,16 +324,14 @@ fn deny(denial: Denial, dialect: Dialect, mut in_flight: InFlight) -> Response<R
 
 /// A "trailers-only" answer (gRPC over HTTP/2, Responses).
 fn trailers_only(
+    kind: &'static str,
     status: GrpcStatus,
     text: &'static str,
     in_flight: InFlight,
 ) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty(in_flight));
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/grpc"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert("grpc-status", HeaderValue::from_static(status.text()));
     let message = HeaderValue::from_static(text);
     headers.insert("grpc-message", message);

@@ -1,21 +1,22 @@
 //! Session persistence (Gateway API: `SessionPersistence`): tokens that lead a client back to its endpoint.
 //!
-//! A token names the endpoint by a keyed hash, so that it tells clients nothing about addresses. The key is drawn when
-//! the proxy starts: tokens of another process, or of another node, are as good as none.
+//! A token names the endpoint by a keyed hash, so that it tells clients nothing about addresses. It leads to the same
+//! endpoint wherever the key is the same; otherwise it is as good as none.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use gateway_ir::{BackendName, CookieLifetime, RuleId, SessionCarrier, SessionPersistence};
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::secrets::{DerivedKey, Secrets, WallClock, mac};
 use crate::transport::Destination;
 
+const LABEL: &[u8] = b"sanmon session persistence";
 const ID_BYTES: usize = 16;
 const ISSUED_BYTES: usize = 4;
 const SEAL_BYTES: usize = 12;
@@ -23,40 +24,30 @@ const TOKEN_BYTES: usize = ID_BYTES + ISSUED_BYTES + SEAL_BYTES;
 
 type Id = [u8; ID_BYTES];
 
-/// The key of all tokens of this process, and the start of their time.
+/// The keys of all tokens, and the clock that their time is read from.
 #[derive(Clone, Debug)]
-pub(crate) struct SessionKey {
-    key: Arc<hmac::Key>,
-    start: Instant,
+pub(crate) struct TokenKeys {
+    /// The first seals.
+    keys: Arc<[hmac::Key]>,
+    clock: WallClock,
 }
 
-impl SessionKey {
-    /// # Errors
-    /// When the system has no randomness.
+impl TokenKeys {
+    pub(crate) fn new(secrets: &Secrets, clock: WallClock) -> Self {
+        let keys = secrets.derive(LABEL);
+        let keys = keys
+            .iter()
+            .map(|key: &DerivedKey| hmac::Key::new(hmac::HMAC_SHA256, key));
+        Self {
+            keys: keys.collect(),
+            clock,
+        }
+    }
+
+    /// Keys that nobody else has.
+    #[cfg(test)]
     pub(crate) fn draw() -> Result<Self, rustls::Error> {
-        let mut secret = [0; 32];
-        SystemRandom::new()
-            .fill(&mut secret)
-            .map_err(|_unspecified| rustls::Error::FailedToGetRandomBytes)?;
-        Ok(Self {
-            key: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &secret)),
-            start: Instant::now(),
-        })
-    }
-
-    fn hash<const N: usize>(&self, text: &[u8]) -> [u8; N] {
-        let tag = hmac::sign(&self.key, text);
-        let mut hash = [0; N];
-        let bytes = tag.as_ref().iter().take(N);
-        hash.iter_mut()
-            .zip(bytes)
-            .for_each(|(to, from)| *to = *from);
-        hash
-    }
-
-    /// Seconds since the start.
-    fn now(&self) -> u32 {
-        u32::try_from(self.start.elapsed().as_secs()).unwrap_or(u32::MAX)
+        Ok(Self::new(&Secrets::draw()?, WallClock::start()))
     }
 }
 
@@ -71,10 +62,18 @@ pub(crate) struct Pin {
 /// The sessions of one rule.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    key: SessionKey,
+    clock: WallClock,
     rule: String,
     carrier: SessionCarrier,
     absolute_timeout: Option<Duration>,
+    /// The first one makes tokens.
+    seals: Vec<Seal>,
+}
+
+/// A key, and what tokens under it lead to.
+#[derive(Debug)]
+struct Seal {
+    key: hmac::Key,
     pins: HashMap<Id, Pin>,
 }
 
@@ -82,15 +81,19 @@ impl Sessions {
     pub(crate) fn new<'d>(
         persistence: &SessionPersistence,
         rule: &RuleId,
-        key: &SessionKey,
+        keys: &TokenKeys,
         shares: impl Iterator<Item = Option<&'d Destination>>,
     ) -> Self {
-        let mut sessions = Self {
+        let seals = keys.keys.iter().map(|key| Seal {
             key: key.clone(),
+            pins: HashMap::new(),
+        });
+        let mut sessions = Self {
+            clock: keys.clock,
             rule: rule.to_string(),
             carrier: persistence.carrier.clone(),
             absolute_timeout: persistence.absolute_timeout,
-            pins: HashMap::new(),
+            seals: seals.collect(),
         };
         for (share, destination) in shares.enumerate() {
             let Some(destination) = destination else {
@@ -99,8 +102,11 @@ impl Sessions {
             let backend = &destination.backend;
             for endpoint in &backend.endpoints.endpoints {
                 let address = endpoint.address;
-                let id = sessions.id(&backend.name, address);
-                sessions.pins.insert(id, Pin { share, address });
+                let name = sessions.name(&backend.name, address);
+                for seal in &mut sessions.seals {
+                    seal.pins
+                        .insert(mac(&seal.key, name.as_bytes()), Pin { share, address });
+                }
             }
         }
         sessions
@@ -111,16 +117,14 @@ impl Sessions {
         let token = read_hex(self.token(request)?)?;
         let (sealed, seal) = token.split_at(ID_BYTES + ISSUED_BYTES);
         let (id, issued) = sealed.split_at(ID_BYTES);
-        let expected: [u8; SEAL_BYTES] = self.key.hash(sealed);
-        if expected != seal {
-            return None;
-        }
+        let its_own = |it: &&Seal| mac::<SEAL_BYTES>(&it.key, sealed) == *seal;
+        let seal = self.seals.iter().find(its_own)?;
         let issued = u32::from_be_bytes(issued.try_into().ok()?);
-        let age = Duration::from_secs(self.key.now().saturating_sub(issued).into());
+        let age = Duration::from_secs(self.clock.now_s().saturating_sub(issued).into());
         if self.absolute_timeout.is_some_and(|limit| age >= limit) {
             return None;
         }
-        self.pins.get(id).copied()
+        seal.pins.get(id).copied()
     }
 
     /// Tells the client where its session goes from now on.
@@ -131,10 +135,14 @@ impl Sessions {
         scheme: gateway_ir::Scheme,
         response: &mut HeaderMap,
     ) {
+        let Some(Seal { key, .. }) = self.seals.first() else {
+            return;
+        };
+        let name = self.name(backend, address);
         let mut token = Vec::with_capacity(TOKEN_BYTES);
-        token.extend(self.id(backend, address));
-        token.extend(self.key.now().to_be_bytes());
-        let seal: [u8; SEAL_BYTES] = self.key.hash(&token);
+        token.extend(mac::<ID_BYTES>(key, name.as_bytes()));
+        token.extend(self.clock.now_s().to_be_bytes());
+        let seal: [u8; SEAL_BYTES] = mac(key, &token);
         token.extend(seal);
         let token = write_hex(&token);
         match &self.carrier {
@@ -176,9 +184,9 @@ impl Sessions {
         }
     }
 
-    fn id(&self, backend: &BackendName, address: SocketAddr) -> Id {
-        self.key
-            .hash(format!("{}|{backend}|{address}", self.rule).as_bytes())
+    /// What the first part of a token is the hash of.
+    fn name(&self, backend: &BackendName, address: SocketAddr) -> String {
+        format!("{}|{backend}|{address}", self.rule)
     }
 }
 

@@ -7,6 +7,7 @@ use gateway_ir::ProxySettings;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 
 use crate::program::StreamRule;
+use crate::proxy_header::Introduction;
 use crate::refusal::Refusal;
 use crate::tracker::Tracker;
 use crate::transport::Purpose;
@@ -18,12 +19,12 @@ use crate::worker::Worker;
 pub(crate) async fn relay(
     worker: &Rc<Worker>,
     tracker: &Tracker,
-    settings: &ProxySettings,
+    (settings, introduction): (&ProxySettings, Option<Introduction>),
     (mut client, first): (impl AsyncRead + AsyncWrite + Unpin, &[u8]),
     rule: &StreamRule,
 ) {
     tracker.request_started();
-    let peer = match connect(worker, settings, rule).await {
+    let peer = match connect(worker, settings, introduction, rule).await {
         Ok(peer) => peer,
         Err(refusal) => {
             // Nothing is said to the client, whose protocol is not known: the connection just ends.
@@ -47,6 +48,7 @@ type Peer = (crate::upstream::Wire, crate::upstream::Busy, SocketAddr);
 async fn connect(
     worker: &Rc<Worker>,
     settings: &ProxySettings,
+    introduction: Option<Introduction>,
     rule: &StreamRule,
 ) -> Result<Peer, Refusal> {
     let share = rule.shares.draw(&worker.random);
@@ -57,6 +59,7 @@ async fn connect(
         cells: &worker.cells,
         settings,
         purpose: Purpose::Stream,
+        introduction,
         policy: Policy::default(),
     };
     upstream

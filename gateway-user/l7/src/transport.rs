@@ -48,6 +48,13 @@ pub(crate) struct Destination {
     pub(crate) transport: Arc<Transport>,
 }
 
+impl Destination {
+    /// Whether its endpoints speak gRPC, as far as HTTP/2 without a choice says so.
+    pub(crate) fn takes_calls(&self) -> bool {
+        self.transport.protocol == BackendProtocol::Http2
+    }
+}
+
 type Wanted = (BackendProtocol, Option<Arc<BackendTls>>);
 
 /// Makes transports, and remembers those in use.

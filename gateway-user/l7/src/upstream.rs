@@ -23,9 +23,10 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::metrics::WorkerCells;
+use crate::proxy_header::Introduction;
 use crate::random::Random;
 use crate::refusal::Refusal;
-use crate::transport::{Destination, Purpose};
+use crate::transport::{Destination, Purpose, Transport};
 
 use backoff::Backoff;
 use body::BROKEN_OFF;
@@ -44,6 +45,8 @@ pub(crate) struct Upstream<'a> {
     pub(crate) cells: &'a Arc<WorkerCells>,
     pub(crate) settings: &'a ProxySettings,
     pub(crate) purpose: Purpose,
+    /// What endpoints are told before the first byte, by the PROXY protocol.
+    pub(crate) introduction: Option<Introduction>,
     pub(crate) policy: Policy<'a>,
 }
 
@@ -94,8 +97,8 @@ impl Answer {
 /// Why a try has no answer.
 #[derive(Debug)]
 enum Failure {
-    /// No byte was sent: the request is as good as new.
-    Unsent(Refusal, Box<Request<RequestBody>>),
+    /// No byte was sent: the request is as good as new, and in its place again.
+    Unsent(Refusal),
     /// The endpoint may have acted on it.
     Lost(Refusal),
     /// The client broke off.
@@ -122,10 +125,11 @@ impl Upstream<'_> {
         } else {
             body
         };
-        let tries = self.try_endpoints(destination, Request::from_parts(parts, body));
+        let mut request = Request::from_parts(parts, body);
+        let request = &mut request;
         match self.policy.deadline {
-            None => tries.await,
-            Some(deadline) => timeout_at(deadline, tries)
+            None => self.try_endpoints(destination, request).await,
+            Some(deadline) => timeout_at(deadline, self.try_endpoints(destination, request))
                 .await
                 .unwrap_or(Err(Refusal::TimedOut)),
         }
@@ -134,7 +138,7 @@ impl Upstream<'_> {
     async fn try_endpoints(
         &self,
         destination: &Destination,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Refusal> {
         let mut tries = Tries {
             left: self.policy.retries(),
@@ -152,21 +156,25 @@ impl Upstream<'_> {
                 sleep(tries.backoff.pause(self.random)).await;
                 continue;
             };
-            let spare = self.policy.spare(&request, tries.left);
-            let (next, pause) = match self.try_once(&endpoint, destination, request).await {
+            let spare = self.policy.spare(request, tries.left).map(Box::new);
+            let pause = match self.try_once(&endpoint, destination, request).await {
                 Ok(answer) if !self.policy.repeats(answer.response.status()) => return Ok(answer),
                 Ok(answer) => match whole(spare) {
-                    Some(spare) => (spare, Pause::Yes),
+                    Some(spare) => {
+                        *request = *spare;
+                        Pause::Yes
+                    }
                     None => return Ok(answer),
                 },
                 Err(Failure::Client(refusal)) => return Err(refusal),
-                Err(Failure::Unsent(refusal, unsent)) => {
+                Err(Failure::Unsent(refusal)) => {
                     last = refusal;
-                    (*unsent, Pause::No)
+                    Pause::No
                 }
                 Err(Failure::Lost(refusal)) => {
                     last = refusal;
-                    (whole(spare).ok_or(refusal)?, Pause::Yes)
+                    *request = *whole(spare).ok_or(refusal)?;
+                    Pause::Yes
                 }
             };
             if tries.left == 0 {
@@ -178,7 +186,6 @@ impl Upstream<'_> {
             if pause == Pause::Yes {
                 sleep(tries.backoff.pause(self.random)).await;
             }
-            request = next;
         }
     }
 
@@ -194,7 +201,7 @@ impl Upstream<'_> {
                 break;
             };
             let busy = Busy::new(&endpoint);
-            let dialing = dial(endpoint.address(), &destination.transport, self.purpose);
+            let dialing = self.dial(&endpoint, &destination.transport);
             let dialed = timeout(self.settings.connect_timeout, dialing).await;
             match dialed.unwrap_or(Err(ConnectError::TimedOut)) {
                 Ok(wire) => {
@@ -220,7 +227,7 @@ impl Upstream<'_> {
         &self,
         endpoint: &Rc<Endpoint>,
         destination: &Destination,
-        request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Failure> {
         let Some(limit) = self.policy.timeouts.backend_request else {
             return self.exchange(endpoint, destination, request).await;
@@ -232,38 +239,40 @@ impl Upstream<'_> {
         Ok(answer)
     }
 
+    /// Takes the request out of its place, and puts it back if it is still good for another try.
     async fn exchange(
         &self,
         endpoint: &Rc<Endpoint>,
         destination: &Destination,
-        mut request: Request<RequestBody>,
+        request: &mut Request<RequestBody>,
     ) -> Result<Answer, Failure> {
         let ready = match self.purpose {
-            Purpose::Requests => endpoint.take_ready(),
+            Purpose::Requests => endpoint.take_ready(self.introduction),
             Purpose::Upgrade | Purpose::Stream => None,
         };
         if let Some(mut lease) = ready {
-            let again = copy_if_repeatable(&request);
-            match lease.send(request).await {
+            let again = copy_if_repeatable(request);
+            match lease.send(take(request)).await {
                 Ok(response) => return Ok(self.answer(response, lease)),
                 Err(mut failure) => {
                     // A connection that was idle may have been closed while the request was on its way.
                     let unsent = failure.take_message();
                     let lost = failure.error();
                     let repeat = unsent.or(again.filter(|_| !lost.is_parse()));
-                    request = repeat.ok_or_else(|| self.lost(lost))?;
+                    *request = repeat.ok_or_else(|| self.lost(lost))?;
                     self.cells.upstream_retries.increment();
                 }
             }
         }
-        let mut lease = match self.open(endpoint, destination).await {
+        // Apart, so that requests that find a connection do not carry the state of opening one.
+        let mut lease = match Box::pin(self.open(endpoint, destination)).await {
             Ok(lease) => lease,
             Err(error) => {
                 let refusal = self.connect_error(&error);
-                return Err(Failure::Unsent(refusal, Box::new(request)));
+                return Err(Failure::Unsent(refusal));
             }
         };
-        match lease.send(request).await {
+        match lease.send(take(request)).await {
             Ok(response) => Ok(self.answer(response, lease)),
             Err(failure) => Err(self.lost(failure.error())),
         }
@@ -286,20 +295,25 @@ impl Upstream<'_> {
         let mut _opening = None;
         if self.purpose == Purpose::Requests && endpoint.shares_connections(transport) {
             _opening = endpoint.opening().await;
-            if let Some(lease) = endpoint.take_ready() {
+            if let Some(lease) = endpoint.take_ready(self.introduction) {
                 return Ok(lease);
             }
         }
         let limit = self.settings.connect_timeout;
         let opening = async {
-            let wire = dial(endpoint.address(), transport, self.purpose).await?;
+            let wire = self.dial(endpoint, transport).await?;
             Link::start(wire, transport, self.purpose, self.cells).await
         };
         let link = timeout(limit, opening)
             .await
             .map_err(|_elapsed| ConnectError::TimedOut)??;
         self.cells.upstream_opened.increment();
-        Ok(endpoint.lease(link))
+        Ok(endpoint.lease(link, self.introduction))
+    }
+
+    async fn dial(&self, endpoint: &Endpoint, transport: &Transport) -> Result<Wire, ConnectError> {
+        let introduction = self.introduction.as_ref();
+        dial(endpoint.address(), transport, self.purpose, introduction).await
     }
 
     fn lost(&self, error: &hyper::Error) -> Failure {
@@ -345,8 +359,13 @@ enum Pause {
     No,
 }
 
+/// Takes a request out of its place.
+fn take(request: &mut Request<RequestBody>) -> Request<RequestBody> {
+    std::mem::replace(request, Request::new(RequestBody::Empty))
+}
+
 /// A spare request, if its body can still be sent from the start.
-fn whole(spare: Option<Request<RequestBody>>) -> Option<Request<RequestBody>> {
+fn whole(spare: Option<Box<Request<RequestBody>>>) -> Option<Box<Request<RequestBody>>> {
     spare.filter(|spare| spare.body().is_whole())
 }
 

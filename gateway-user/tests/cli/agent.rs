@@ -50,6 +50,10 @@ impl Agent {
         Self { child, log, admin }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until another generation than `before` runs in every gate; gives its name.
     pub(crate) fn settle(&mut self, before: &Value) -> Value {
         self.wait("a new configuration", |readiness| {
@@ -76,6 +80,23 @@ impl Agent {
             std::thread::park_timeout(Duration::from_millis(10));
         }
         panic!("no {what}; /readyz said {last}; log:\n{}", self.log());
+    }
+
+    /// Waits until a page of the admin server says something.
+    pub(crate) fn wait_for_page<T>(
+        &mut self,
+        path: &str,
+        what: &str,
+        seen: impl Fn(&Value) -> Option<T>,
+    ) -> T {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(found) = seen(&self.page(path)) {
+                return found;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("no {what}; log:\n{}", self.log());
     }
 
     /// The generation that is wanted now.

@@ -91,7 +91,7 @@ fn service(vip: &Vip, listener: &ListenerState, streams: &Streams) -> Option<Ser
             } else {
                 Family::V6
             };
-            l4_route::target(shares.unwrap_or_default(), family)
+            l4_route::target(shares.unwrap_or_default(), family, protocol)
         } else {
             ServiceTarget::Proxy
         },

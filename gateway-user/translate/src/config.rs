@@ -84,6 +84,12 @@ pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
     for (parameters, class) in &ours {
         take_class(class, parameters, &used, &mut config);
     }
+    // Of files there is no version: they are read by the types of this program.
+    if let Some(served) = &inputs.served {
+        for class in &mut config.statuses {
+            class.conditions.push(served.condition());
+        }
+    }
     for (name, found) in &inputs.sanmon_configs {
         let refused = used.get(name).map(|it| it.refused.as_slice());
         let condition = accepted(refused, name, names.first().copied());
@@ -118,6 +124,10 @@ fn read_used(
             config.announce = announce;
             config.datapath = conv::config::datapath(found);
             config.workers = workers;
+            match conv::session_keys::session_keys(found, inputs) {
+                Ok(keys) => config.workers.session_keys = keys,
+                Err(message) => refused.push(message),
+            }
         }
         refused.extend(take_pools(found, &taken, config));
         let proxy = Arc::new(gateways);

@@ -22,5 +22,6 @@ pub(crate) mod proxy;
 pub(crate) mod reference;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod session_keys;
 pub(crate) mod syntax;
 pub(crate) mod tls_route;

@@ -78,10 +78,12 @@ impl Ground {
             && same(&old.reference_grants, &new.reference_grants)
             && same(&old.secrets, &new.secrets)
             && same(&old.config_maps, &new.config_maps)
+            && same(&old.cluster_trust_bundles, &new.cluster_trust_bundles)
             && same(&old.namespaces, &new.namespaces)
             && same(&old.nodes, &new.nodes)
             && same(&old.sanmon_configs, &new.sanmon_configs)
             && same(&old.sanmon_gateway_configs, &new.sanmon_gateway_configs)
+            && old.served == new.served
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use gateway_ir::{ObjectName, SharedMap};
 
 use crate::kinds::{
-    BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
-    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, SanmonGatewayConfig, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    BackendTlsPolicy, ClusterTrustBundle, ConfigMap, EndpointSlice, Gateway, GatewayClass,
+    GrpcRoute, HttpRoute, ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig,
+    SanmonGatewayConfig, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::object::Object;
+use crate::served::Served;
 use crate::status::{Kind, ObjectKey};
 
 /// Everything that is read, from files or from the API server. A copy shares all objects, and costs next to nothing.
@@ -43,6 +44,8 @@ pub struct Inputs {
     pub secrets: SharedMap<ObjectName, Arc<Secret>>,
     /// ConfigMaps.
     pub config_maps: SharedMap<ObjectName, Arc<ConfigMap>>,
+    /// ClusterTrustBundles.
+    pub cluster_trust_bundles: SharedMap<ObjectName, Arc<ClusterTrustBundle>>,
     /// Namespaces, for their labels.
     pub namespaces: SharedMap<ObjectName, Arc<Namespace>>,
     /// Nodes, for their addresses.
@@ -51,6 +54,8 @@ pub struct Inputs {
     pub sanmon_configs: SharedMap<ObjectName, Arc<SanmonConfig>>,
     /// SanmonGatewayConfigs.
     pub sanmon_gateway_configs: SharedMap<ObjectName, Arc<SanmonGatewayConfig>>,
+    /// What of the Gateway API there can be; none: everything, as in files.
+    pub served: Option<Arc<Served>>,
 }
 
 impl Inputs {
@@ -72,6 +77,7 @@ impl Inputs {
             Object::EndpointSlice(it) => drop(self.endpoint_slices.insert(name, it)),
             Object::Secret(it) => drop(self.secrets.insert(name, it)),
             Object::ConfigMap(it) => drop(self.config_maps.insert(name, it)),
+            Object::ClusterTrustBundle(it) => drop(self.cluster_trust_bundles.insert(name, it)),
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),
@@ -99,6 +105,7 @@ impl Inputs {
             Kind::EndpointSlice => drop(self.endpoint_slices.remove(name)),
             Kind::Secret => drop(self.secrets.remove(name)),
             Kind::ConfigMap => drop(self.config_maps.remove(name)),
+            Kind::ClusterTrustBundle => drop(self.cluster_trust_bundles.remove(name)),
             Kind::Namespace => drop(self.namespaces.remove(name)),
             Kind::Node => drop(self.nodes.remove(name)),
             Kind::SanmonConfig => drop(self.sanmon_configs.remove(name)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gateway_ir::{Backend, Endpoint, NodeName, ServiceTarget, WeightedEndpoint};
+use gateway_ir::{Backend, Endpoint, NodeName, Protocol, ServiceTarget, WeightedEndpoint};
 
 use crate::backend::{Purpose, Referrer, Resolver};
 use crate::model::{L4Rule, Problem, Route};
@@ -71,10 +71,21 @@ pub(crate) enum Family {
     V6,
 }
 
+impl Family {
+    fn has(self, address: SocketAddr) -> bool {
+        address.is_ipv4() == (self == Self::V4)
+    }
+}
+
 /// The endpoints of a frontend. A backend's share is its weight over the sum of all weights, however many endpoints
-/// it has; the share of one that is invalid or has no endpoint is refused.
-pub(crate) fn target(shares: &[(u32, Option<Arc<Backend>>)], family: Family) -> ServiceTarget {
-    let fits = |endpoint: &&Endpoint| endpoint.address.is_ipv4() == (family == Family::V4);
+/// it has; the share of one that is invalid or has no endpoint is refused. Endpoints without a share keep their flows.
+pub(crate) fn target(
+    shares: &[(u32, Option<Arc<Backend>>)],
+    family: Family,
+    protocol: Protocol,
+) -> ServiceTarget {
+    let kept = kept(shares, family, protocol);
+    let fits = |endpoint: &&Endpoint| family.has(endpoint.address);
     let shares: Vec<(u128, Vec<&Endpoint>)> = shares
         .iter()
         .map(|(weight, backend)| {
@@ -96,18 +107,20 @@ pub(crate) fn target(shares: &[(u32, Option<Arc<Backend>>)], family: Family) -> 
             refused += weight * scale;
         }
         for endpoint in &endpoints {
-            let each = weight * scale / endpoints.len() as u128;
-            if each > 0 {
-                weights
-                    .entry(endpoint.address)
-                    .or_insert((0, endpoint.node.clone()))
-                    .0 += each;
-            }
+            weights
+                .entry(endpoint.address)
+                .or_insert((0, endpoint.node.clone()))
+                .0 += weight * scale / endpoints.len() as u128;
         }
     }
     // All weights 0: nothing is asked for, so everything is refused (as 500 is in HTTP).
-    if weights.is_empty() {
+    if weights.values().all(|(weight, _)| *weight == 0) && refused == 0 {
         refused = 1;
+    }
+    for endpoint in kept {
+        weights
+            .entry(endpoint.address)
+            .or_insert((0, endpoint.node.clone()));
     }
     let reduce = Reduction::new(weights.values().map(|(weight, _)| *weight).chain([refused]));
     ServiceTarget::Endpoints {
@@ -121,6 +134,25 @@ pub(crate) fn target(shares: &[(u32, Option<Arc<Backend>>)], family: Family) -> 
             .collect(),
         refused: reduce.apply(refused),
     }
+}
+
+/// The endpoints that get nothing new: their flows stay, because a connection that ends elsewhere is one that breaks.
+/// Datagrams stay only with those that serve: they have nothing to break, and would go on to reach nobody.
+fn kept(
+    shares: &[(u32, Option<Arc<Backend>>)],
+    family: Family,
+    protocol: Protocol,
+) -> impl Iterator<Item = &Endpoint> {
+    let backends = shares.iter().flat_map(|(_, backend)| backend);
+    let endpoints = backends.flat_map(move |backend| {
+        let set = &backend.endpoints;
+        let unready = match protocol {
+            Protocol::Tcp => set.unready.as_slice(),
+            Protocol::Udp => &[],
+        };
+        set.ending.iter().chain(unready)
+    });
+    endpoints.filter(move |it| family.has(it.address))
 }
 
 /// Brings weights into the smallest scale that keeps their proportions.

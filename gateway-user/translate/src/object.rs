@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::kinds::{
-    BackendTlsPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute,
-    ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig, SanmonGatewayConfig, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    BackendTlsPolicy, ClusterTrustBundle, ConfigMap, EndpointSlice, Gateway, GatewayClass,
+    GrpcRoute, HttpRoute, ListenerSet, Namespace, Node, ReferenceGrant, SanmonConfig,
+    SanmonGatewayConfig, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::status::{Kind, ObjectKey};
 
@@ -46,6 +46,8 @@ pub enum Object {
     Secret(Arc<Secret>),
     /// v1
     ConfigMap(Arc<ConfigMap>),
+    /// certificates.k8s.io/v1 or v1beta1
+    ClusterTrustBundle(Arc<ClusterTrustBundle>),
     /// v1
     Namespace(Arc<Namespace>),
     /// v1
@@ -115,6 +117,7 @@ impl Object {
             Kind::EndpointSlice => Self::EndpointSlice(read(known, value)?),
             Kind::Secret => Self::Secret(Arc::new(with_string_data(read_plain(known, value)?))),
             Kind::ConfigMap => Self::ConfigMap(read(known, value)?),
+            Kind::ClusterTrustBundle => Self::ClusterTrustBundle(read(known, value)?),
             Kind::Namespace => Self::Namespace(read(known, value)?),
             Kind::Node => Self::Node(read(known, value)?),
             Kind::SanmonConfig => Self::SanmonConfig(read(known, value)?),
@@ -149,6 +152,7 @@ impl Object {
             // `stringData` has been merged into `data`.
             Self::Secret(_) => return Vec::new(),
             Self::ConfigMap(it) => to_value(it),
+            Self::ClusterTrustBundle(it) => to_value(it),
             Self::Namespace(it) => to_value(it),
             Self::Node(it) => to_value(it),
             Self::SanmonConfig(it) => to_value(it),
@@ -175,6 +179,7 @@ impl Object {
             Self::EndpointSlice(it) => (Kind::EndpointSlice, &it.metadata),
             Self::Secret(it) => (Kind::Secret, &it.metadata),
             Self::ConfigMap(it) => (Kind::ConfigMap, &it.metadata),
+            Self::ClusterTrustBundle(it) => (Kind::ClusterTrustBundle, &it.metadata),
             Self::Namespace(it) => (Kind::Namespace, &it.metadata),
             Self::Node(it) => (Kind::Node, &it.metadata),
             Self::SanmonConfig(it) => (Kind::SanmonConfig, &it.metadata),

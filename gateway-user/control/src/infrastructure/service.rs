@@ -9,7 +9,7 @@ use gateway_ir::ObjectName;
 use kube::core::ObjectMeta;
 use serde_json::{Map, Value, json};
 
-use super::Infrastructure;
+use crate::publish::Infrastructure;
 
 /// The name under which the API server notes our fields.
 pub(super) const FIELD_MANAGER: &str = "sanmon";

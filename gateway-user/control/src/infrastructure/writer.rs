@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
-use super::Infrastructure;
 use super::service::{Action, FIELD_MANAGER, SeenService, name, plan};
 use crate::events::{Events, Happening, Level};
 use crate::leader::{Leadership, holds};
 use crate::pace::Pauses;
+use crate::publish::Infrastructure;
 use crate::seen::SeenAll;
 use crate::seen_status::Seen;
 

@@ -145,6 +145,7 @@ fn shape(kind: Kind) -> Shape {
         | Kind::EndpointSlice
         | Kind::Secret
         | Kind::ConfigMap
+        | Kind::ClusterTrustBundle
         | Kind::Namespace
         | Kind::Node => Shape::None,
     }

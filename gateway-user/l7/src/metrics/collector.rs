@@ -15,7 +15,7 @@ const MICROS_PER_SECOND: f64 = 1e6;
 /// A counter that is summed over the workers: name, help, the cell.
 type WorkerCounter = (&'static str, &'static str, fn(&WorkerCells) -> &Cell);
 
-const WORKER_COUNTERS: [WorkerCounter; 14] = [
+const WORKER_COUNTERS: [WorkerCounter; 15] = [
     (
         "proxy_connections_opened",
         "Client connections accepted",
@@ -35,6 +35,11 @@ const WORKER_COUNTERS: [WorkerCounter; 14] = [
         "proxy_tls_handshakes_failed",
         "TLS handshakes that did not end in a connection",
         |cells| &cells.handshakes_failed,
+    ),
+    (
+        "proxy_protocol_headers_refused",
+        "Connections of trusted proxies closed because their PROXY header was malformed or did not come in time",
+        |cells| &cells.proxy_headers_refused,
     ),
     (
         "proxy_panics",

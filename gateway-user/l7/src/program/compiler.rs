@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ir::{HostProgram, HttpPort, ListenerFailure, Snapshot};
+use gateway_ir::{HostProgram, HttpPort, ListenerFailure, SessionKeys, Snapshot};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
@@ -12,7 +12,8 @@ use super::rule::Rules;
 use super::stream::StreamRule;
 use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
-use crate::session::SessionKey;
+use crate::secrets::{Secrets, WallClock};
+use crate::session::TokenKeys;
 use crate::transport::EndpointKey;
 
 /// Makes programs of snapshots.
@@ -22,6 +23,10 @@ pub(crate) struct Compiler {
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
     rules: Rules,
     tls: TlsCompiler,
+    clock: WallClock,
+    /// What sessions are sealed with while no keys are shared.
+    drawn: Secrets,
+    shared: Option<SessionKeys>,
 }
 
 /// One compilation in progress.
@@ -37,15 +42,20 @@ impl Compiler {
     /// # Errors
     /// When there is no randomness for session tickets and tokens.
     pub(crate) fn new() -> Result<Self, rustls::Error> {
+        let (drawn, clock) = (Secrets::draw()?, WallClock::start());
         Ok(Self {
             routes: HashMap::new(),
-            rules: Rules::new(SessionKey::draw()?),
-            tls: TlsCompiler::new()?,
+            rules: Rules::new(TokenKeys::new(&drawn, clock)),
+            tls: TlsCompiler::new(clock),
+            clock,
+            drawn,
+            shared: None,
         })
     }
 
     /// Compiles a snapshot; listeners that cannot be served are named beside the program of the others.
     pub(crate) fn compile(&mut self, snapshot: &Snapshot) -> (Program, Vec<ListenerFailure>) {
+        self.share(snapshot.proxy.session_keys.as_ref());
         let program = Program {
             generation: snapshot.generation(),
             settings: snapshot.proxy.clone(),
@@ -74,6 +84,19 @@ impl Compiler {
         self.tls.forget_unused();
         self.rules.forget_unused();
         (program, failures)
+    }
+
+    /// Takes the keys that all nodes share into use, if they are others than before.
+    fn share(&mut self, keys: Option<&SessionKeys>) {
+        if self.shared.as_ref() == keys {
+            return;
+        }
+        self.shared = keys.cloned();
+        let secrets = keys.map(Secrets::shared);
+        let tokens = TokenKeys::new(secrets.as_ref().unwrap_or(&self.drawn), self.clock);
+        self.tls.set_secrets(secrets);
+        self.rules.set_keys(tokens);
+        self.routes.clear();
     }
 }
 

@@ -10,7 +10,7 @@ use super::weighted::Weighted;
 use crate::auth::Auth;
 use crate::filter::Filters;
 use crate::refusal::Refusal;
-use crate::session::{SessionKey, Sessions};
+use crate::session::{Sessions, TokenKeys};
 use crate::transport::{Destination, Transports};
 
 /// What happens to a request that a rule matched.
@@ -34,16 +34,22 @@ pub(super) struct Rules {
     /// By the address of the rule, which the entry itself keeps alive.
     known: HashMap<usize, (Arc<gateway_ir::Rule>, Arc<Rule>)>,
     pub(super) transports: Transports,
-    key: SessionKey,
+    keys: TokenKeys,
 }
 
 impl Rules {
-    pub(super) fn new(key: SessionKey) -> Self {
+    pub(super) fn new(keys: TokenKeys) -> Self {
         Self {
             known: HashMap::new(),
             transports: Transports::default(),
-            key,
+            keys,
         }
+    }
+
+    /// Takes other keys into use, for which every rule is compiled again.
+    pub(super) fn set_keys(&mut self, keys: TokenKeys) {
+        self.keys = keys;
+        self.known.clear();
     }
 
     /// The compiled form of a rule.
@@ -52,7 +58,7 @@ impl Rules {
             .known
             .entry(Arc::as_ptr(rule).addr())
             .or_insert_with(|| {
-                let compiled = Rule::new(rule, &mut self.transports, &self.key);
+                let compiled = Rule::new(rule, &mut self.transports, &self.keys);
                 (Arc::clone(rule), Arc::new(compiled))
             });
         Arc::clone(compiled)
@@ -124,7 +130,7 @@ impl Rule {
     pub(super) fn new(
         rule: &gateway_ir::Rule,
         transports: &mut Transports,
-        key: &SessionKey,
+        keys: &TokenKeys,
     ) -> Self {
         let shares = rule.backends.iter().map(|backend| {
             let share = Share {
@@ -141,7 +147,7 @@ impl Rule {
         let shares: Weighted<Share> = Weighted::new(shares);
         let sessions = rule.persistence.as_ref().map(|persistence| {
             let destinations = shares.iter().map(|share| share.destination.as_ref().ok());
-            Sessions::new(persistence, &rule.id, key, destinations)
+            Sessions::new(persistence, &rule.id, keys, destinations)
         });
         Self {
             id: rule.id.clone(),

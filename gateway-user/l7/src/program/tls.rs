@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clients::clients;
+use super::tickets::Tickets;
 use gateway_ir::{
     Certificate, ClientValidation, HostPattern, ListenerFailure, ListenerId, ListenerTls,
 };
@@ -12,6 +13,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
+
+use crate::secrets::{Secrets, WallClock};
 
 /// Session tickets after a TLS 1.3 handshake; one serves a client that reconnects, each more costs bandwidth.
 const TICKETS_PER_HANDSHAKE: usize = 1;
@@ -30,16 +33,27 @@ pub(super) struct TlsCompiler {
     provider: Arc<CryptoProvider>,
     /// By what is asked of clients: a session that began with less must not go on where more is asked.
     tickets: HashMap<Option<ClientValidation>, Arc<dyn ProducesTickets>>,
+    /// What tickets are sealed with by all nodes; none: rustls draws keys and changes them by itself.
+    secrets: Option<Secrets>,
+    clock: WallClock,
     keys: HashMap<Arc<Certificate>, Arc<CertifiedKey>>,
 }
 
 impl TlsCompiler {
-    pub(super) fn new() -> Result<Self, rustls::Error> {
-        Ok(Self {
+    pub(super) fn new(clock: WallClock) -> Self {
+        Self {
             provider: Arc::new(aws_lc_rs::default_provider()),
-            tickets: HashMap::from([(None, aws_lc_rs::Ticketer::new()?)]),
+            tickets: HashMap::new(),
+            secrets: None,
+            clock,
             keys: HashMap::new(),
-        })
+        }
+    }
+
+    /// Takes other secrets for tickets into use.
+    pub(super) fn set_secrets(&mut self, secrets: Option<Secrets>) {
+        self.secrets = secrets;
+        self.tickets.clear();
     }
 
     /// The settings of a listener that ends TLS.
@@ -93,7 +107,10 @@ impl TlsCompiler {
         if let Some(known) = self.tickets.get(&clients) {
             return Ok(Arc::clone(known));
         }
-        let new = aws_lc_rs::Ticketer::new()?;
+        let new: Arc<dyn ProducesTickets> = match &self.secrets {
+            None => aws_lc_rs::Ticketer::new()?,
+            Some(secrets) => Arc::new(Tickets::new(secrets, clients.as_ref(), self.clock)),
+        };
         self.tickets.insert(clients, Arc::clone(&new));
         Ok(new)
     }

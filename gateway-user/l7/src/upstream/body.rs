@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::grpc_web::{Decoder, NotBase64};
 use crate::refusal::Refusal;
 
 /// What a mirror may be behind the client: above it, its copy breaks off.
@@ -49,6 +50,8 @@ pub(crate) struct Whole {
 pub(crate) enum BodyError {
     #[error("the client's body broke off")]
     Client(#[from] hyper::Error),
+    #[error("the client's body has another form than its head says")]
+    Form(#[from] NotBase64),
     #[error("the body goes to another try")]
     Superseded,
     #[error("the mirror was too slow, or the client's body broke off")]
@@ -64,8 +67,30 @@ impl RequestBody {
         } else {
             Self::Streamed(Source {
                 incoming,
+                decoder: None,
                 copies: Vec::new(),
             })
+        }
+    }
+
+    /// The same body, if it is base64, as the bytes that it stands for.
+    pub(crate) fn decoded(self) -> Result<Self, NotBase64> {
+        match self {
+            Self::Streamed(source) => Ok(Self::Streamed(Source {
+                decoder: Some(Decoder::default()),
+                ..source
+            })),
+            Self::Whole(whole) => {
+                let mut decoder = Decoder::default();
+                let pieces = whole.pieces.iter().map(|piece| match piece {
+                    Piece::Data(data) => decoder.decode(data).map(Piece::Data),
+                    Piece::Trailers(_) | Piece::End => Ok(piece.clone()),
+                });
+                let pieces = pieces.collect::<Result<_, _>>()?;
+                let whole = Self::Whole(Whole { pieces, ..whole });
+                decoder.is_at_end().then_some(whole).ok_or(NotBase64)
+            }
+            Self::Empty | Self::Kept(_) | Self::Copied(_) => Ok(self),
         }
     }
 
@@ -196,12 +221,16 @@ impl Whole {
 #[derive(Debug)]
 pub(crate) struct Source {
     incoming: Incoming,
+    /// Of a body that is sent on in another form.
+    decoder: Option<Decoder>,
     copies: Vec<Copier>,
 }
 
 impl Source {
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = frame.map(|frame| frame.map_err(BodyError::from));
+        let frame = self.read(frame).transpose();
         match &frame {
             Some(Ok(frame)) => self.copies.retain(|copier| copier.takes(frame)),
             Some(Err(_)) => self.copies.clear(),
@@ -210,7 +239,34 @@ impl Source {
         if self.incoming.is_end_stream() {
             self.end_copies();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::from)))
+        Poll::Ready(frame)
+    }
+
+    /// Decodes a frame where that is asked for.
+    fn read(
+        &mut self,
+        frame: Option<Result<Frame<Bytes>, BodyError>>,
+    ) -> Result<Option<Frame<Bytes>>, BodyError> {
+        let frame = frame.transpose()?;
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(frame);
+        };
+        let frame = match frame.map(Frame::into_data) {
+            Some(Ok(data)) => Some(Frame::data(decoder.decode(&data)?)),
+            Some(Err(other)) => Some(other),
+            None => None,
+        };
+        if self.incoming.is_end_stream() && !decoder.is_at_end() {
+            return Err(NotBase64.into());
+        }
+        Ok(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.decoder {
+            None => self.incoming.size_hint(),
+            Some(_) => SizeHint::default(),
+        }
     }
 
     fn end_copies(&mut self) {
@@ -393,7 +449,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(source) => source.incoming.size_hint(),
+            Self::Streamed(source) => source.size_hint(),
             // The head says how long the body is; what is left to come is not what this try sends.
             Self::Kept(_) | Self::Copied(_) => SizeHint::default(),
             Self::Whole(whole) => SizeHint::with_exact(whole.bytes_left()),

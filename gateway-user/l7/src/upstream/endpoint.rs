@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::body::RequestBody;
 use super::link::{Link, Shared, Single, Stream};
 use crate::clock::Clock;
+use crate::proxy_header::Introduction;
 use crate::random::Random;
 use crate::transport::{Destination, EndpointKey, Transport};
 
@@ -40,7 +41,7 @@ pub(crate) struct Endpoint {
     /// The last one that became idle is used first, so that the others can age.
     idle: RefCell<Vec<Idle>>,
     /// HTTP/2 connections.
-    shared: RefCell<Vec<(Rc<Shared>, u64)>>,
+    shared: RefCell<Vec<Multiplexed>>,
     /// Held while a connection is opened that the requests behind it may share.
     opening: Semaphore,
     /// Whether the last connection was one that can be shared, which TLS decides.
@@ -52,6 +53,14 @@ pub(crate) struct Endpoint {
 struct Idle {
     link: Box<Single>,
     since_ms: u64,
+    introduction: Option<Introduction>,
+}
+
+#[derive(Debug)]
+struct Multiplexed {
+    link: Rc<Shared>,
+    used_ms: u64,
+    introduction: Option<Introduction>,
 }
 
 impl Endpoints {
@@ -114,8 +123,9 @@ impl Endpoints {
             let mut idle = endpoint.idle.borrow_mut();
             idle.retain_mut(|idle| !is_past(idle.since_ms) && idle.link.is_usable());
             let mut shared = endpoint.shared.borrow_mut();
-            shared.retain(|(shared, used_ms)| {
-                shared.is_open() && !(shared.is_idle() && is_past(*used_ms))
+            shared.retain(|shared| {
+                let link = &shared.link;
+                link.is_open() && !(link.is_idle() && is_past(shared.used_ms))
             });
         });
     }
@@ -149,22 +159,37 @@ impl Endpoint {
         self.address
     }
 
-    /// A connection that is there and still good.
-    pub(super) fn take_ready(self: &Rc<Self>) -> Option<Lease> {
+    /// A connection that is there and still good, and began with this introduction: one for another client would say
+    /// the wrong thing of this one.
+    pub(super) fn take_ready(self: &Rc<Self>, introduction: Option<Introduction>) -> Option<Lease> {
         let now_ms = self.clock.now_ms();
         let mut shared = self.shared.borrow_mut();
-        shared.retain(|(shared, _)| shared.is_open());
-        if let Some((shared, used_ms)) = shared.iter_mut().find(|(shared, _)| shared.has_room()) {
-            *used_ms = now_ms;
-            return Some(Lease::new(Link::Stream(Stream::new(shared)), self));
+        shared.retain(|shared| shared.link.is_open());
+        let mut fitting = shared.iter_mut();
+        if let Some(found) =
+            fitting.find(|it| it.introduction == introduction && it.link.has_room())
+        {
+            found.used_ms = now_ms;
+            let link = Link::Stream(Stream::new(&found.link));
+            return Some(Lease::new(link, self, introduction));
         }
         drop(shared);
         loop {
-            let mut idle = self.idle.borrow_mut().pop()?;
+            let mut idle = self.take_idle(introduction)?;
             if idle.link.is_usable() {
-                return Some(Lease::new(Link::Single(idle.link), self));
+                return Some(Lease::new(Link::Single(idle.link), self, introduction));
             }
         }
+    }
+
+    fn take_idle(&self, introduction: Option<Introduction>) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        if introduction.is_none() && idle.last()?.introduction.is_none() {
+            return idle.pop();
+        }
+        let fits = |idle: &Idle| idle.introduction == introduction;
+        let index = idle.iter().rposition(fits)?;
+        Some(idle.remove(index))
     }
 
     /// Whether the next connection will probably be one that can be shared.
@@ -179,15 +204,18 @@ impl Endpoint {
     }
 
     /// Takes a new connection into use; one that can be shared is found by others from now on.
-    pub(super) fn lease(self: &Rc<Self>, link: Link) -> Lease {
+    pub(super) fn lease(self: &Rc<Self>, link: Link, introduction: Option<Introduction>) -> Lease {
         self.shares.set(matches!(link, Link::Stream(_)));
         if let Link::Stream(stream) = &link
             && self.listed.get()
         {
-            let entry = (Rc::clone(stream.shared()), self.clock.now_ms());
-            self.shared.borrow_mut().push(entry);
+            self.shared.borrow_mut().push(Multiplexed {
+                link: Rc::clone(stream.shared()),
+                used_ms: self.clock.now_ms(),
+                introduction,
+            });
         }
-        Lease::new(link, self)
+        Lease::new(link, self, introduction)
     }
 }
 
@@ -196,6 +224,7 @@ impl Endpoint {
 pub(crate) struct Lease {
     link: Option<Link>,
     busy: Busy,
+    introduction: Option<Introduction>,
 }
 
 /// Counts as load of an endpoint.
@@ -210,21 +239,21 @@ impl Busy {
 }
 
 impl Lease {
-    fn new(link: Link, endpoint: &Rc<Endpoint>) -> Self {
+    fn new(link: Link, endpoint: &Rc<Endpoint>, introduction: Option<Introduction>) -> Self {
         Self {
             link: Some(link),
             busy: Busy::new(endpoint),
+            introduction,
         }
     }
 
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         let link = self.link.as_mut();
         link.expect("only give_back takes the link, and it consumes the lease")
             .send(request)
-            .await
     }
 
     /// The endpoint's address.
@@ -247,8 +276,11 @@ impl Lease {
         let endpoint = &self.busy.0;
         let mut idle = endpoint.idle.borrow_mut();
         if endpoint.listed.get() && idle.len() < IDLE_CONNECTIONS_MAX && link.is_usable() {
-            let since_ms = endpoint.clock.now_ms();
-            idle.push(Idle { link, since_ms });
+            idle.push(Idle {
+                link,
+                since_ms: endpoint.clock.now_ms(),
+                introduction: self.introduction,
+            });
         }
     }
 }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use gateway_ir::BackendProtocol;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -23,6 +25,7 @@ use super::form::{for_http1, for_http2};
 use super::wire::Wire;
 use crate::executor::{LocalExecutor, spawn_guarded};
 use crate::metrics::WorkerCells;
+use crate::proxy_header::Introduction;
 use crate::transport::{Purpose, Transport};
 
 /// Requests that share an HTTP/2 connection; more open another one (h2 has one lock per connection, and peers often
@@ -50,11 +53,17 @@ pub(super) async fn dial(
     address: SocketAddr,
     transport: &Transport,
     purpose: Purpose,
+    introduction: Option<&Introduction>,
 ) -> Result<Wire, ConnectError> {
-    let stream = TcpStream::connect(address)
+    let mut stream = TcpStream::connect(address)
         .await
         .map_err(ConnectError::Refused)?;
     stream.set_nodelay(true).map_err(ConnectError::Refused)?;
+    if let Some(introduction) = introduction {
+        let header = introduction.bytes();
+        let written = stream.write_all(&header).await;
+        written.map_err(ConnectError::Refused)?;
+    }
     let Some((server_name, config)) = transport.tls(purpose) else {
         return Ok(Wire::Plain(stream));
     };
@@ -92,16 +101,16 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its response.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         match self {
-            Self::Single(single) => single.send(for_http1(request)).await,
+            Self::Single(single) => Either::Left(single.send(for_http1(request))),
             Self::Stream(stream) => {
                 let scheme = stream.0.scheme.clone();
                 let mut sender = stream.0.sender.clone();
-                sender.try_send_request(for_http2(request, scheme)).await
+                Either::Right(sender.try_send_request(for_http2(request, scheme)))
             }
         }
     }
@@ -234,17 +243,20 @@ impl Single {
         }))
     }
 
-    async fn send(
+    fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
-        let mut sending = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
-            // First the connection: what it delivers is then there, and needs no second wake-up of this task.
-            drive(&mut self.driver, &mut self.state, cx);
-            sending.as_mut().poll(cx)
-        })
-        .await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
+        let sending = self.sender.try_send_request(request);
+        async {
+            let mut sending = pin!(sending);
+            poll_fn(|cx| {
+                // First the connection: what it delivers is then there, and needs no second wake-up of this task.
+                drive(&mut self.driver, &mut self.state, cx);
+                sending.as_mut().poll(cx)
+            })
+            .await
+        }
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {

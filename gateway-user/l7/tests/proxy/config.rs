@@ -169,6 +169,7 @@ pub(crate) fn backend(service: &str, endpoints: &[SocketAddr]) -> Backend {
         },
         endpoints: Arc::new(EndpointSet {
             endpoints: endpoints.collect(),
+            ..EndpointSet::default()
         }),
         protocol: BackendProtocol::Http,
         tls: None,

@@ -1,14 +1,24 @@
 //! Settings of the proxy, of all Gateways and of one, each value checked.
 
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use gateway_crds::{Forwarded, GatewayProxy, Proxy};
-use gateway_ir::{ForwardedHeaders, ProxySettings, WorkerSettings};
+use gateway_crds::{
+    Forwarded, GatewayProxy, GrpcWeb, Proxy, ProxyProtocolPort, ProxyProtocolVersion,
+    ReceiveProxyHeaders,
+};
+use gateway_ir::{
+    self as ir, ForwardedHeaders, ProxyHeaderVersion, ProxyHeaders, ProxyProtocol, ProxySettings,
+    WorkerSettings,
+};
 use ipnet::IpNet;
 
 use crate::kinds::{SanmonConfig, SanmonGatewayConfig};
+
+/// Proxies in a row; more than anybody has.
+const HOPS_MAX: u8 = 16;
 
 /// What a SanmonConfig says of the proxy.
 #[derive(Debug, Default)]
@@ -73,6 +83,7 @@ fn apply(given: &GatewayProxy, settings: &mut ProxySettings, refused: &mut Vec<S
     deadlines(given, settings, refused);
     limits(given, settings, refused);
     forwarding(given, settings, refused);
+    proxy_protocol(&given.proxy_protocol, settings, refused);
 }
 
 fn deadlines(given: &GatewayProxy, settings: &mut ProxySettings, refused: &mut Vec<String>) {
@@ -133,11 +144,63 @@ fn forwarding(given: &GatewayProxy, settings: &mut ProxySettings, refused: &mut 
     }
     settings.trusted_proxies.sort_unstable();
     settings.trusted_proxies.dedup();
+    match given.trusted_hops {
+        None => {}
+        Some(hops @ 0..=HOPS_MAX) => settings.trusted_hops = hops,
+        Some(hops) => refused.push(format!("proxy.trustedHops {hops} is not in 0..={HOPS_MAX}")),
+    }
+    match given.grpc_web {
+        None => {}
+        Some(GrpcWeb::PassedThrough) => settings.grpc_web = ir::GrpcWeb::PassedThrough,
+        Some(GrpcWeb::Translated) => settings.grpc_web = ir::GrpcWeb::Translated,
+    }
     match given.forwarded {
         None => {}
         Some(Forwarded::XForwarded) => settings.forwarded = ForwardedHeaders::XForwarded,
         Some(Forwarded::XForwardedAndForwarded) => {
             settings.forwarded = ForwardedHeaders::XForwardedAndForwarded;
+        }
+    }
+}
+
+/// The ports with the PROXY protocol, in the place of those that were there. A header that nobody may send would close no
+/// door and open none: it is a mistake to ask for that.
+fn proxy_protocol(
+    given: &[ProxyProtocolPort],
+    settings: &mut ProxySettings,
+    refused: &mut Vec<String>,
+) {
+    if !given.is_empty() {
+        settings.proxy_protocol.clear();
+    }
+    for entry in given {
+        let port = u16::try_from(entry.port).ok().filter(|port| *port > 0);
+        let Some(port) = port else {
+            refused.push(format!(
+                "proxy.proxyProtocol port {} is not in 1..=65535",
+                entry.port
+            ));
+            continue;
+        };
+        let receive = match entry.receive.unwrap_or_default() {
+            ReceiveProxyHeaders::None => ProxyHeaders::None,
+            ReceiveProxyHeaders::FromTrustedProxies => ProxyHeaders::OfTrustedProxies,
+        };
+        if receive == ProxyHeaders::OfTrustedProxies && settings.trusted_proxies.is_empty() {
+            refused.push(format!(
+                "proxy.proxyProtocol port {port} receives from trustedProxies, and there are none"
+            ));
+            continue;
+        }
+        let send = entry.send.map(|version| match version {
+            ProxyProtocolVersion::V1 => ProxyHeaderVersion::V1,
+            ProxyProtocolVersion::V2 => ProxyHeaderVersion::V2,
+        });
+        match settings.proxy_protocol.entry(port) {
+            Entry::Vacant(entry) => drop(entry.insert(ProxyProtocol { receive, send })),
+            Entry::Occupied(_) => {
+                refused.push(format!("proxy.proxyProtocol names port {port} twice"));
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Services and EndpointSlices.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use gateway_ir::{Endpoint, EndpointSet, NodeName, ObjectName};
 use k8s_openapi::api::core::v1::ServicePort;
-use k8s_openapi::api::discovery::v1::EndpointPort;
+use k8s_openapi::api::discovery::v1::{self as discovery, EndpointPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::kinds::{EndpointSlice, Service};
@@ -45,24 +46,34 @@ impl Slices {
         was.into_iter().chain(is)
     }
 
-    /// The endpoints behind a Service's port that may get new requests: those of all its slices, each once.
+    /// The endpoints behind a Service's port: those of all its slices, each once.
     pub(crate) fn endpoints(&self, service: &ObjectName, port: &Port) -> EndpointSet {
         let slices = self.by_service.get(service).into_iter();
         let slices = slices.flat_map(BTreeMap::values);
-        let found: BTreeSet<Endpoint> = slices.flat_map(|it| ready_endpoints(it, port)).collect();
-        let mut seen = BTreeSet::new();
-        EndpointSet {
-            // The same address with and without a node (a slice being rewritten) is one endpoint; the set's order
-            // puts the one without a node first, so the last one wins.
-            endpoints: found
-                .into_iter()
-                .rev()
-                .filter(|endpoint| seen.insert(endpoint.address))
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect(),
+        // The same address twice (a slice being rewritten, a pod that moves between slices) is one endpoint: the state
+        // with the most use wins, and in it the one that names its node, which is the last in order.
+        let mut found: BTreeMap<SocketAddr, (Condition, Endpoint)> = BTreeMap::new();
+        for (condition, endpoint) in slices.flat_map(|it| endpoints(it, port)) {
+            let one = (condition, endpoint);
+            match found.entry(one.1.address) {
+                Entry::Vacant(free) => {
+                    free.insert(one);
+                }
+                Entry::Occupied(mut known) if *known.get() < one => {
+                    known.insert(one);
+                }
+                Entry::Occupied(_) => {}
+            }
         }
+        let mut set = EndpointSet::default();
+        for (condition, endpoint) in found.into_values() {
+            match condition {
+                Condition::Ready => set.endpoints.push(endpoint),
+                Condition::Ending => set.ending.push(endpoint),
+                Condition::Unready => set.unready.push(endpoint),
+            }
+        }
+        set
     }
 }
 
@@ -126,24 +137,45 @@ fn read_port(port: &ServicePort) -> Port {
     }
 }
 
-fn ready_endpoints(slice: &EndpointSlice, port: &Port) -> Vec<Endpoint> {
+/// What an endpoint is good for, the least use first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Condition {
+    /// For nothing at the moment.
+    Unready,
+    /// For what it has already.
+    Ending,
+    /// For everything.
+    Ready,
+}
+
+impl Condition {
+    /// Reads what is known; what is not is taken as good (Kubernetes: `EndpointConditions`).
+    fn of(endpoint: &discovery::Endpoint) -> Self {
+        let given = endpoint.conditions.as_ref();
+        let ready = given.and_then(|it| it.ready).unwrap_or(true);
+        let serving = given.and_then(|it| it.serving).unwrap_or(ready);
+        match (ready, serving) {
+            (true, _) => Self::Ready,
+            (false, true) => Self::Ending,
+            (false, false) => Self::Unready,
+        }
+    }
+}
+
+fn endpoints(slice: &EndpointSlice, port: &Port) -> Vec<(Condition, Endpoint)> {
     let Some(target) = target_port(slice, port) else {
         return Vec::new();
     };
-    let ready = slice.endpoints.iter().filter(|endpoint| {
-        // An endpoint that is not ready may still serve while it terminates, but gets nothing new.
-        let conditions = endpoint.conditions.as_ref();
-        conditions.and_then(|it| it.ready).unwrap_or(true)
-    });
-    let addresses = ready.filter_map(|endpoint| {
+    let endpoints = slice.endpoints.iter().filter_map(|endpoint| {
         // The addresses of an endpoint are all the same pod's: the first one stands for it.
         let address = endpoint.addresses.first()?.parse::<IpAddr>().ok()?;
-        Some(Endpoint {
+        let found = Endpoint {
             address: SocketAddr::new(address, target),
             node: endpoint.node_name.clone().map(NodeName),
-        })
+        };
+        Some((Condition::of(endpoint), found))
     });
-    addresses.collect()
+    endpoints.collect()
 }
 
 /// The slice's port for a Service's port: the one of the same name; failing that, unnamed ports match: the one with

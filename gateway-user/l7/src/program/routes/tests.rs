@@ -13,7 +13,7 @@ use regex::Regex;
 
 use super::*;
 use crate::program::{Query, steps};
-use crate::session::SessionKey;
+use crate::session::TokenKeys;
 use crate::transport::Transports;
 
 /// Gateway API, `HTTPRouteRule.matches`: "Proxy or Load Balancer routing configuration generated from HTTPRoutes MUST
@@ -148,7 +148,7 @@ fn weights_are_shares_and_zero_is_none() {
     let rule = Rule::new(
         &ir_rule(0, backends),
         &mut Transports::default(),
-        &SessionKey::draw().expect("a key"),
+        &TokenKeys::draw().expect("a key"),
     );
     let random = crate::random::Random::new(1);
     let mut drawn = [0; 4];
@@ -243,7 +243,7 @@ fn expressions_below_other_paths_are_not_asked() {
 /// The steps of a lookup for the eighth of so many matches.
 fn steps(count: usize, of: &dyn Fn(usize) -> Match) -> usize {
     let matches: Vec<Match> = (0..count).map(of).collect();
-    let mut rules = Rules::new(SessionKey::draw().expect("a key"));
+    let mut rules = Rules::new(TokenKeys::draw().expect("a key"));
     let routes = Routes::new(&program(&matches), &mut rules);
     let request = request("GET", "/p/7/x?q=7", &[("x", "7"), ("x-7", "1")]);
     let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id.index));
@@ -356,7 +356,7 @@ fn any_value() -> impl Strategy<Value = ValueMatch> + Clone {
 
 /// The index of the rule that the compiled program finds.
 fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
-    let mut rules = Rules::new(SessionKey::draw().expect("a key"));
+    let mut rules = Rules::new(TokenKeys::draw().expect("a key"));
     let routes = Routes::new(program, &mut rules);
     routes.find(&view(request)).map(|found| found.rule.id.index)
 }
@@ -414,6 +414,7 @@ fn backend(weight: u32, port: u16) -> WeightedBackend {
                     address: ([127, 0, 0, 1], port).into(),
                     node: None,
                 }],
+                ..EndpointSet::default()
             }),
             protocol: BackendProtocol::Http,
             tls: None,
