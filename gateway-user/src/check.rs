@@ -77,7 +77,8 @@ fn is_good(condition: &Condition) -> bool {
         }
         ConditionType::Programmed
         | ConditionType::OverlappingTlsConfig
-        | ConditionType::InsecureFrontendValidationMode => true,
+        | ConditionType::InsecureFrontendValidationMode
+        | ConditionType::SupportedVersion => true,
     }
 }
 

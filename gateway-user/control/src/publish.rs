@@ -20,7 +20,7 @@ use tracing::{debug, info, warn};
 pub use infrastructure::Infrastructure;
 
 use crate::peer::{self, MembershipKey, Peer};
-use crate::{Problem, Severity};
+use crate::{Problem, Severity, features};
 
 /// How long certificates are not looked at, at most.
 const QUIET_MAX: Duration = Duration::from_secs(60 * 60);
@@ -30,6 +30,8 @@ const QUIET_MAX: Duration = Duration::from_secs(60 * 60);
 pub struct Content {
     /// The objects in force.
     pub inputs: Inputs,
+    /// What heartbeats are signed with, if the source has it.
+    pub membership_key: Option<MembershipKey>,
     /// What is wrong with the source itself, sorted.
     pub problems: Vec<Problem>,
 }
@@ -59,6 +61,8 @@ pub struct Published {
     pub statuses: Statuses,
     /// What every Gateway is to have in its namespace.
     pub infrastructure: Vec<Infrastructure>,
+    /// What classes say that they support, of [`features::SUPPORTED`].
+    pub features: Vec<&'static str>,
     /// What is served as configured, and hardly as meant.
     pub warnings: Vec<Warning>,
     /// Certificates that are used before their time or after it.
@@ -106,12 +110,13 @@ impl Published {
             snapshot: Arc::new(snapshot),
             infrastructure: infrastructure::wanted(&content.inputs, &statuses),
             statuses,
+            features: features::supported(content.inputs.served.as_deref()),
             warnings,
             certificates,
             problems: content.problems.clone(),
             nodes: content.nodes(),
             peers: peer::peers(&content.inputs),
-            membership_key: peer::membership_key(&content.inputs),
+            membership_key: content.membership_key.clone(),
             has_pools: content.has_pools(),
         };
         (published, until.map(|until| until.saturating_sub(now)))

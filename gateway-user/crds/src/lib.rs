@@ -19,12 +19,13 @@ pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
-pub use cluster_trust_bundle::{ClusterTrustBundle, ClusterTrustBundleSpec};
+pub use cluster_trust_bundle::ClusterTrustBundle;
 pub use gateway_proxy::{
     Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
 };
 pub use sanmon_config::{
-    AddressPool, Datapath, Mode, Proxy, SanmonConfig, SanmonConfigSpec, SanmonConfigStatus,
+    AddressPool, Announcement, ConflictPolicy, Datapath, Mode, Proxy, SanmonConfig,
+    SanmonConfigSpec, SanmonConfigStatus, Voters,
 };
 pub use sanmon_gateway_config::{
     SanmonGatewayConfig, SanmonGatewayConfigSpec, SanmonGatewayConfigStatus,

@@ -43,8 +43,8 @@ pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use session_keys::SessionKeys;
 pub use settings::{
-    DatapathMode, DatapathSettings, ForwardedHeaders, GrpcWeb, ProxyHeaderVersion, ProxyHeaders,
-    ProxyProtocol, ProxySettings, WorkerSettings,
+    AnnounceSettings, ConflictPolicy, DatapathMode, DatapathSettings, ForwardedHeaders, GrpcWeb,
+    ProxyHeaderVersion, ProxyHeaders, ProxyProtocol, ProxySettings, WorkerSettings,
 };
 pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};

@@ -15,6 +15,7 @@ mod faults;
 mod http;
 mod identity;
 mod monitoring;
+mod mutations;
 mod serve;
 mod shutdown;
 mod validity;

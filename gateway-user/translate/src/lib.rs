@@ -31,6 +31,7 @@ mod condition;
 mod config;
 mod conflict;
 mod conv;
+mod expiry;
 mod filter_chain;
 mod gateway_config;
 mod gateway_status;
@@ -38,6 +39,7 @@ mod ground;
 mod hosts;
 mod http_route;
 pub mod inputs;
+pub mod key;
 pub mod kinds;
 mod l4_route;
 mod listener;
@@ -49,6 +51,7 @@ pub mod object;
 mod overlap;
 mod routes;
 mod selector;
+pub mod served;
 mod set_status;
 pub mod shadow;
 pub mod status;
@@ -68,11 +71,13 @@ use serde::Serialize;
 use validity::Time;
 
 pub use inputs::Inputs;
+pub use key::{Kind, ObjectKey};
 pub use object::{Object, ObjectError};
+pub use served::Served;
 pub use shadow::Warning;
 pub use status::{
-    AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
-    ObjectStatus, ParentReference, ParentStatus, Reason,
+    AncestorStatus, Condition, ConditionStatus, ConditionType, ListenerStatus, ObjectStatus,
+    ParentReference, ParentStatus, Reason,
 };
 pub use statuses::Statuses;
 pub use translator::Translator;

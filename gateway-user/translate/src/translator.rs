@@ -19,7 +19,7 @@ use crate::status::{Kind, ObjectKey};
 use crate::statuses::Statuses;
 use crate::streams::Streams;
 use crate::uses::Uses;
-use crate::{Outcome, Settings, assemble, conv, gateway_status, set_status, validity};
+use crate::{Outcome, Settings, assemble, conv, expiry, gateway_status, set_status};
 
 /// Translates states that follow each other, at the cost of what changed between them.
 #[derive(Debug, Default)]
@@ -72,8 +72,8 @@ impl Translator {
         let snapshot = assemble::snapshot(&ground, &self.hosts, &self.streams);
         let listeners = snapshot.http.iter().flat_map(|port| &port.listeners);
         let served = listeners.map(|listener| listener.id.clone()).collect();
-        let certificates = validity::warnings(&ground.gateways, settings.time());
-        let until = validity::next_change(&ground.gateways, settings.time());
+        let certificates = expiry::warnings(&ground.gateways, settings.time());
+        let until = expiry::next_change(&ground.gateways, settings.time());
         self.ground = Some(ground);
         self.last = Some((inputs.clone(), settings.clone()));
         Outcome {

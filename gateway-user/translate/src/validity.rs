@@ -1,15 +1,11 @@
 //! Certificates that are used before their time or after it: the other end decides what it makes of that, and here it is
 //! said. What is said depends on the time, which is an input like any other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_ir::{Certificate, ObjectName};
 
 use crate::conv;
-use crate::listener::{GatewayState, Owner};
-use crate::shadow::Warning;
-use crate::status::{Kind, ObjectKey};
 
 /// The time of the certificates of a Secret, in seconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +33,7 @@ impl Validity {
     }
 
     /// What is wrong at a time.
-    fn remark(&self, now: Time) -> Option<String> {
+    pub(crate) fn remark(&self, now: Time) -> Option<String> {
         let Time(Some(now)) = now else { return None };
         let secret = &self.secret;
         let (what, since) = if now < self.not_before {
@@ -51,6 +47,14 @@ impl Validity {
         Some(format!(
             "the certificate of Secret {secret} {what} {since}; it is used all the same"
         ))
+    }
+
+    /// The next time after which something else is to be said; none: never, or the time is not known.
+    pub(crate) fn next_change(&self, now: Time) -> Option<i64> {
+        let now = now.0?;
+        // Valid in its last second, too.
+        let changes = [self.not_before, self.not_after.saturating_add(1)];
+        changes.into_iter().filter(|it| *it > now).min()
     }
 }
 
@@ -69,50 +73,4 @@ impl Time {
 pub(crate) fn remark<'a>(validities: impl IntoIterator<Item = &'a Validity>, now: Time) -> String {
     let remarks = validities.into_iter().filter_map(|it| it.remark(now));
     remarks.collect::<Vec<_>>().join("; ")
-}
-
-/// The same for all Gateways and ListenerSets, sorted.
-pub(crate) fn warnings(gateways: &BTreeMap<ObjectName, GatewayState>, now: Time) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    for (name, gateway) in gateways {
-        let own = ObjectKey {
-            kind: Kind::Gateway,
-            name: name.clone(),
-        };
-        for listener in &gateway.listeners {
-            let object = match &listener.owner {
-                Owner::Gateway => own.clone(),
-                Owner::Set(set) => ObjectKey {
-                    kind: Kind::ListenerSet,
-                    name: set.clone(),
-                },
-            };
-            let remarks = listener.validities.iter().filter_map(|it| it.remark(now));
-            warnings.extend(remarks.map(|remark| Warning {
-                object: object.clone(),
-                message: format!("listener {}: {remark}", listener.model.name),
-            }));
-        }
-        let shown = gateway.client_validity.iter();
-        warnings.extend(shown.filter_map(|it| it.remark(now)).map(|remark| Warning {
-            object: own.clone(),
-            message: format!("tls.backend: {remark}"),
-        }));
-    }
-    warnings.sort();
-    warnings
-}
-
-/// The next time at which something else is to be said; none: never.
-pub(crate) fn next_change(gateways: &BTreeMap<ObjectName, GatewayState>, now: Time) -> Option<i64> {
-    let now = now.0?;
-    let all = gateways.values().flat_map(|gateway| {
-        let listeners = gateway.listeners.iter();
-        let of_listeners = listeners.flat_map(|listener| &listener.validities);
-        of_listeners.chain(&gateway.client_validity)
-    });
-    // Valid in its last second, too.
-    all.flat_map(|it| [it.not_before, it.not_after.saturating_add(1)])
-        .filter(|change| *change > now)
-        .min()
 }

@@ -21,7 +21,10 @@ use self::place::Place;
 pub(super) use self::walk::is_yaml;
 use super::document::{self, Document, FILE_BYTES_MAX};
 use crate::publish::Content;
-use crate::{Problem, Severity};
+use crate::{Problem, Severity, peer};
+
+/// Where the key of the heartbeats is: files have no namespace of an agent.
+const NAMESPACE: &str = "sanmon-system";
 
 /// A folder with the last good content of each of its files.
 #[derive(Debug)]
@@ -125,7 +128,11 @@ impl Folder {
             }
         }
         problems.sort();
-        Content { inputs, problems }
+        Content {
+            membership_key: peer::membership_key(&inputs, NAMESPACE),
+            inputs,
+            problems,
+        }
     }
 }
 

@@ -168,6 +168,7 @@ mod tests {
             generation: Generation(generation),
             statuses: Statuses::from_iter([status]),
             infrastructure: Vec::new(),
+            features: Vec::new(),
             warnings: Vec::new(),
             certificates: Vec::new(),
             problems: Vec::new(),

@@ -214,6 +214,7 @@ fn published() -> Published {
             attached_listener_sets: None,
         }]),
         infrastructure: Vec::new(),
+        features: Vec::new(),
         warnings: Vec::new(),
         certificates: Vec::new(),
         problems: Vec::new(),

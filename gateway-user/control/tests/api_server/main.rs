@@ -10,6 +10,7 @@ mod events;
 mod foreign;
 mod infrastructure;
 mod leadership;
+mod membership;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -37,10 +38,13 @@ async fn what_is_installed_later_is_served_and_its_status_written_with_the_right
     gateway(&admin).await;
     route(&admin, "r").await;
     let class = wait_for(&api(&admin, Kind::GatewayClass), "sanmon", is_written).await;
-    assert_eq!(
-        class.data["status"]["supportedFeatures"][0]["name"],
-        "Gateway"
-    );
+    let features = class.data["status"]["supportedFeatures"].as_array();
+    let features: Vec<_> = features
+        .into_iter()
+        .flatten()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(features, gateway_control::features::SUPPORTED);
     let gateways = api(&admin, Kind::Gateway);
     let missing = |status: &Value| condition(status, 1, "ResolvedRefs")["status"] == "False";
     wait_for(&gateways, "web", missing).await;

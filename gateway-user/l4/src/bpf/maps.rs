@@ -47,6 +47,8 @@ const fn shape<K, V>(name: &'static str, entries: usize) -> Shape {
 
 /// All maps, with the names and types of `gateway-ebpf/src/maps.rs`.
 pub(super) const SHAPES: &[Shape] = &[
+    shape::<u32, u32>("XDP_IPV6", 1),
+    shape::<u32, u32>("INGRESS_IPV6", 1),
     shape::<u32, Port>("PORTS", PORTS_MAX),
     shape::<Key<Address>, u32>("POOLS", POOL_PREFIXES_MAX),
     shape::<AnswerKey, Answer>("ANSWERS", ANSWERS_MAX),
