@@ -5,6 +5,7 @@
 mod agent;
 mod agreement;
 mod backend;
+mod bad_input;
 mod check;
 mod clients;
 mod conf;
