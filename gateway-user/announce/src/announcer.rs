@@ -333,9 +333,6 @@ fn silence(membership: Option<&Membership>, vip: IpAddr, seat: Option<Reason>) -
 
 /// The interfaces on which a node may answer for a VIP.
 fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason> {
-    if vip.address.is_ipv6() {
-        return Err(Reason::Ipv6);
-    }
     let pool = view
         .pools
         .iter()
