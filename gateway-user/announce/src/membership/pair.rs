@@ -83,7 +83,8 @@ impl Membership {
 
     /// What keeps this node from answering, if it is one of two and does not hear the other.
     pub fn hindrance(&self, now: Duration) -> Option<Hindrance> {
-        if self.scene.nodes.len() != 2 || !self.is_split(now) {
+        let (heard, _) = self.last_heard();
+        if self.scene.nodes.len() != 2 || now < heard + self.patience() {
             return None;
         }
         let evidence = self.witnesses.evidence();
@@ -91,7 +92,7 @@ impl Membership {
             Some(Hindrance::NoWitness)
         } else if self.verdict == Verdict::Other {
             Some(Hindrance::Arbiter)
-        } else if self.witnesses.sees_owner() {
+        } else if self.witnesses.sees_owner(now, self.patience()) {
             Some(Hindrance::OtherAnswers)
         } else if evidence.is_none_or(|at| at + self.scene.terms.lease <= now) {
             Some(Hindrance::WitnessesSilent)
@@ -167,6 +168,8 @@ impl Membership {
             let wait = if is_first { patience } else { patience + step };
             let silent = self.witnesses.silent_since(now, self.pace(), vip);
             let is_free = self.grants.holder(vip).is_none_or(|it| it == me);
+            let claimed = self.peers.get(&other).and_then(|it| it.claims.get(&vip));
+            let is_free = is_free && claimed.is_none_or(|at| *at + patience <= now);
             let Some(candidate) = self.candidates.get_mut(&vip) else {
                 continue;
             };
@@ -219,7 +222,8 @@ impl Membership {
     }
 
     fn may_take(&self, now: Duration) -> bool {
-        let heard = self.peers.get(&self.other()).and_then(|it| it.sounded_at);
+        // What it may answer by this node's leave ends so long after it was heard to hear this node.
+        let heard = self.peers.get(&self.other()).and_then(|it| it.fresh_at);
         let is_silent = heard.is_none_or(|at| at + self.patience() <= now);
         let is_allowed = matches!(self.verdict, Verdict::None | Verdict::Mine);
         let is_serving = self.scene.serving != Serving::Nothing;
@@ -261,9 +265,10 @@ impl Membership {
     fn pace(&self) -> Pace {
         let terms = self.scene.terms;
         Pace {
-            spacing: terms.beat / 5,
+            spacing: terms.beat / 10,
             patience: terms.lease / 2,
-            span: terms.beat / 2,
+            span: terms.beat / 4,
+            gap: terms.beat * 3 / 4,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_ir::Mac;
 
-use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId};
+use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance};
 use super::terms::Terms;
 
 /// Heartbeats whose send times are remembered: more than are under way in the life of any lease.
@@ -53,8 +53,6 @@ pub(super) struct Peer {
     accepted: u64,
     /// When a heartbeat came that is surely no recording: it echoes what this node sent shortly before.
     pub(super) fresh_at: Option<Duration>,
-    /// When any heartbeat came that was not one again, also if it may be a recording.
-    pub(super) sounded_at: Option<Duration>,
     pub(super) round_trip: Option<Duration>,
     pub(super) voters: SetId,
     pub(super) terms: Terms,
@@ -63,6 +61,8 @@ pub(super) struct Peer {
     pub(super) granted: BTreeMap<IpAddr, Granted>,
     pub(super) alive: Vec<(NodeId, Serving)>,
     pub(super) macs: Vec<Mac>,
+    /// When it last said that it answers for an address, also in what may be a recording.
+    pub(super) claims: BTreeMap<IpAddr, Duration>,
 }
 
 /// What a heartbeat is good for.
@@ -83,7 +83,6 @@ impl Peer {
             sequence: 0,
             accepted: 0,
             fresh_at: None,
-            sounded_at: None,
             round_trip: None,
             voters: SetId::default(),
             terms: Terms::default(),
@@ -92,6 +91,7 @@ impl Peer {
             granted: BTreeMap::new(),
             alive: Vec::new(),
             macs: Vec::new(),
+            claims: BTreeMap::new(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Peer {
             self.accepted = 0;
         }
         (self.incarnation, self.sequence) = place;
-        self.sounded_at = Some(now);
+        self.note_claims(now, heartbeat, longest);
         let Some(sent) = echoed else {
             return Worth::Hearsay;
         };
@@ -132,6 +132,17 @@ impl Peer {
         self.alive.clone_from(&heartbeat.alive);
         self.macs.clone_from(&heartbeat.macs);
         Worth::Fresh
+    }
+
+    fn note_claims(&mut self, now: Duration, heartbeat: &Heartbeat, longest: Duration) {
+        self.claims
+            .retain(|_, at| now.saturating_sub(*at) <= longest);
+        for asked in &heartbeat.asked {
+            match asked.stance {
+                Stance::Held | Stance::Released(_) => drop(self.claims.insert(asked.vip, now)),
+                Stance::Wanted => {}
+            }
+        }
     }
 
     /// Notes that the wishes of the newest heartbeat were taken into account.

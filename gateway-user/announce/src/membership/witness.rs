@@ -42,6 +42,8 @@ pub(super) struct Witnesses {
     asked: BTreeMap<IpAddr, u32>,
     /// The last address that somebody answered for.
     seen: Option<IpAddr>,
+    /// When that was.
+    seen_at: Option<Duration>,
     /// Where the next round goes on, of more addresses than one can ask about.
     next: Option<IpAddr>,
 }
@@ -68,6 +70,8 @@ pub(super) struct Pace {
     pub(super) patience: Duration,
     /// How long answers must come before they prove anything.
     pub(super) span: Duration,
+    /// Questions that are farther apart are no row: a process that was held up has missed something.
+    pub(super) gap: Duration,
 }
 
 impl Witnesses {
@@ -87,6 +91,7 @@ impl Witnesses {
         self.last_round = None;
         self.forget_silence();
         self.seen = None;
+        self.seen_at = None;
         for witness in self.all.values_mut() {
             *witness = Witness::default();
         }
@@ -105,7 +110,10 @@ impl Witnesses {
         vips: &BTreeSet<IpAddr>,
         out: &mut VecDeque<Question>,
     ) {
-        self.last_round = Some(now);
+        let last = self.last_round.replace(now);
+        if last.is_some_and(|last| now.saturating_sub(last) > pace.gap) {
+            self.forget_silence();
+        }
         for (address, witness) in &mut self.all {
             let late = |sent: &Duration| now.saturating_sub(*sent) > pace.patience;
             while witness.open.front().is_some_and(late) {
@@ -136,6 +144,7 @@ impl Witnesses {
             Sighting::Owner(vip) => {
                 self.forget_silence();
                 self.seen = Some(vip);
+                self.seen_at = Some(now);
             }
         }
     }
@@ -163,16 +172,17 @@ impl Witnesses {
         self.silent_since.is_some() && self.asked.values().any(|asked| *asked > 1)
     }
 
-    /// Tells whether somebody has answered since all is asked.
-    pub(super) fn sees_owner(&self) -> bool {
-        self.seen.is_some()
+    /// Tells whether somebody has answered for an address within some time.
+    pub(super) fn sees_owner(&self, now: Duration, within: Duration) -> bool {
+        let seen = self.seen_at;
+        seen.is_some_and(|at| now.saturating_sub(at) <= within)
     }
 
     /// Since when most of the witnesses have answered every question.
     fn answering_since(&self, now: Duration, pace: Pace) -> Option<Duration> {
         let is_fresh = |it: &&Witness| {
             let answered = it.answered;
-            answered.is_some_and(|at| now.saturating_sub(at) <= pace.span)
+            answered.is_some_and(|at| now.saturating_sub(at) <= pace.gap)
         };
         let answering = self.all.values().filter(is_fresh);
         let mut times: Vec<Duration> = answering.map(|it| it.answers_since).collect();
@@ -211,7 +221,7 @@ impl Witness {
             return;
         };
         let before = self.answered.replace(sent);
-        if before.is_none_or(|before| sent.saturating_sub(before) > pace.spacing * 2) {
+        if before.is_none_or(|before| sent.saturating_sub(before) > pace.gap) {
             self.answers_since = sent;
         }
         if sent.saturating_sub(self.answers_since) >= pace.span {

@@ -65,6 +65,17 @@ fn owners_stay_when_only_the_nodes_do_not_hear_each_other() {
 }
 
 #[test]
+fn node_that_is_heard_and_hears_nothing_is_replaced() {
+    let mut world = World::pair(4, 1);
+    world.run(at(1500));
+    world.cut_one_way(1, 0);
+    world.cut_one_way(ROUTER, 0);
+    world.run(at(900));
+    assert_eq!((world.unowned(), world.loads()[0]), (0, 0));
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
 fn owners_stay_when_the_router_is_down() {
     let mut world = World::pair(4, 1);
     world.run(at(1500));
