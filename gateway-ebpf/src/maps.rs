@@ -80,13 +80,17 @@ pub(crate) static OPENINGS: LruHashMap<FlowKey, Flow, OPENINGS_MAX> = LruHashMap
 #[btf_map]
 pub(crate) static OPENING_REPLIES: LruHashMap<FlowKey, Reply, OPENINGS_MAX> = LruHashMap::new();
 
-/// Gate 3's listening sockets, one per worker.
+/// Gate 3's listening sockets of IPv4, one per worker.
 #[btf_map]
 pub(crate) static SOCKETS: SockMap<SOCKETS_MAX> = SockMap::new();
 
-/// How many of them there are, in entry 0.
+/// Those of IPv6: the kernel takes no socket of the other family.
 #[btf_map]
-pub(crate) static SOCKET_COUNT: Array<u32, 1> = Array::new();
+pub(crate) static SOCKETS_IPV6: SockMap<SOCKETS_MAX> = SockMap::new();
+
+/// How many of them there are, IPv4 in entry 0, IPv6 in entry 1.
+#[btf_map]
+pub(crate) static SOCKET_COUNT: Array<u32, 2> = Array::new();
 
 /// Packets by reason.
 #[btf_map]

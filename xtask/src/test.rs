@@ -20,6 +20,8 @@ use crate::workspace::Workspace;
 
 /// Cases of each property test in a full run; proptest's own default is 256.
 const PROPERTY_CASES_FULL: &str = "4096";
+/// Steps of the random histories that nodes agree on owners through, in a full run.
+const MEMBERSHIP_STEPS_FULL: &str = "1000000";
 
 /// How long each fuzz target runs, in seconds.
 const FUZZ_SECONDS: &str = "10";
@@ -33,7 +35,8 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases and fuzz targets for twelve times as long.
+    /// Every test, property tests with sixteen times the cases, a million steps of membership, and fuzz targets for
+    /// twelve times as long.
     Full,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn run(
         Extent::Full => {
             ask("PROPTEST_CASES", PROPERTY_CASES_FULL);
             ask("SANMON_FUZZ_SECONDS", FUZZ_SECONDS_FULL);
+            ask("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
         }
     }
     command.args(filter);
