@@ -8,7 +8,7 @@ mod token;
 use regex::Regex;
 use serde_json::Value;
 
-pub(super) use parse::ParseError;
+pub(super) use token::ParseError;
 
 /// A rule.
 #[derive(Debug)]

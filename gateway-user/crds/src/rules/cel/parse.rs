@@ -3,28 +3,11 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::token::{Token, tokens};
+use super::token::{ParseError, Token, tokens};
 use super::{Expression, Operator, Quantifier};
 
 /// Brackets inside each other; more than any rule has.
 const DEPTH_MAX: usize = 64;
-
-/// Why a text is no expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum ParseError {
-    #[error("a text does not end")]
-    Unended,
-    #[error("a number is too large")]
-    Number,
-    #[error("{0:?} has no meaning here")]
-    Character(char),
-    #[error("{0} was expected")]
-    Expected(&'static str),
-    #[error("a pattern is none")]
-    Pattern,
-    #[error("too many brackets inside each other")]
-    TooDeep,
-}
 
 pub(super) fn expression(text: &str) -> Result<Expression, ParseError> {
     let mut tokens = tokens(text)?;

@@ -3,7 +3,22 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use super::parse::ParseError;
+/// Why a text is no expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum ParseError {
+    #[error("a text does not end")]
+    Unended,
+    #[error("a number is too large")]
+    Number,
+    #[error("{0:?} has no meaning here")]
+    Character(char),
+    #[error("{0} was expected")]
+    Expected(&'static str),
+    #[error("a pattern is none")]
+    Pattern,
+    #[error("too many brackets inside each other")]
+    TooDeep,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
