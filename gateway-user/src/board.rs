@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_control::leader::Candidacy;
+use gateway_control::leader::arbiter::Need;
 use gateway_control::status::fleet::Runs;
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
@@ -39,9 +40,13 @@ pub(crate) struct Owner {
     pub(crate) pool: Option<String>,
     /// The node that answers, as far as this one knows.
     pub(crate) node: Option<NodeName>,
-    /// Since when this node answers, in milliseconds since 1970.
+    /// Since when it is so, in milliseconds since 1970.
     pub(crate) since_ms: Option<u128>,
     pub(crate) interfaces: Vec<String>,
+    /// Why that node answers.
+    pub(crate) why: String,
+    /// The Ethernet address of another machine that claims it.
+    pub(crate) conflict: Option<String>,
     /// Why this node stays silent.
     pub(crate) withheld: Option<String>,
 }
@@ -81,6 +86,8 @@ pub(crate) struct Board {
     fleet: watch::Sender<Vec<Runs>>,
     /// Whether this node competes for the Lease.
     candidacy: watch::Sender<Candidacy>,
+    /// Whether two nodes need an arbiter.
+    arbiter: watch::Sender<Need>,
     /// What all gates of this node run.
     running: RwLock<Generation>,
     registries: RwLock<BTreeMap<Part, Arc<Registry>>>,
@@ -109,6 +116,7 @@ impl Board {
             draining: RwLock::default(),
             fleet: watch::Sender::default(),
             candidacy: watch::Sender::new(Candidacy::Stands),
+            arbiter: watch::Sender::default(),
             running: RwLock::default(),
             registries: RwLock::new(BTreeMap::from([(Part::Process, registry)])),
             explainers: RwLock::default(),
@@ -197,6 +205,17 @@ impl Board {
     /// Tells whether this node competes for the Lease.
     pub(crate) fn candidacy(&self) -> watch::Receiver<Candidacy> {
         self.candidacy.subscribe()
+    }
+
+    /// Takes over whether this node is one of two and needs an arbiter between them.
+    pub(crate) fn want_arbiter(&self, need: Need) {
+        let changed = |last: &mut Need| std::mem::replace(last, need) != need;
+        self.arbiter.send_if_modified(changed);
+    }
+
+    /// Tells whether an arbiter is needed.
+    pub(crate) fn arbiter_wanted(&self) -> watch::Receiver<Need> {
+        self.arbiter.subscribe()
     }
 
     /// Takes over what all gates of this node run.

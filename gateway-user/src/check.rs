@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> anyhow::Result<ExitCode> {
             .collect(),
         problems: published.problems,
         objects: published.statuses,
-        warnings: published.warnings,
+        warnings: [published.certificates, published.warnings].concat(),
     };
     output::show(arguments.output, &report, draw)?;
     Ok(if ok {
@@ -77,7 +77,8 @@ fn is_good(condition: &Condition) -> bool {
         }
         ConditionType::Programmed
         | ConditionType::OverlappingTlsConfig
-        | ConditionType::InsecureFrontendValidationMode => true,
+        | ConditionType::InsecureFrontendValidationMode
+        | ConditionType::SupportedVersion => true,
     }
 }
 

@@ -6,10 +6,12 @@
 mod frames;
 mod groups;
 mod heartbeats;
+mod lookout;
 mod membership;
 mod metrics;
 mod node;
 mod rights;
+mod showing;
 mod steering;
 
 use std::os::fd::OwnedFd;
@@ -20,7 +22,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use gateway_announce::Seen;
 use gateway_announce::membership::heartbeat::Heartbeat;
+use gateway_announce::membership::pair::Verdict;
 use gateway_control::Published;
 use gateway_ir::NodeName;
 use gateway_l4::Counters;
@@ -70,6 +74,8 @@ enum Order {
     Counters(Sender<Counters>),
     Steered(Box<Steered>),
     Heartbeat(Box<Heartbeat>),
+    Seen(Seen),
+    Verdict(Verdict),
     Silence(Sender<()>),
     End(Leave),
 }
@@ -130,6 +136,11 @@ impl Gates {
         self.order(Order::Interfaces(interfaces));
     }
 
+    /// Takes over what the arbiter between two nodes says. Returns at once.
+    pub(crate) fn judge(&self, verdict: Verdict) {
+        self.order(Order::Verdict(verdict));
+    }
+
     /// Hands every VIP over to other nodes, where there are some, stops answering, and returns when that is done.
     pub(crate) fn silence(&self) {
         let (sender, done) = channel();
@@ -164,6 +175,8 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Counters(answer)) => node.counters(answer),
             Ok(Order::Steered(steered)) => node.steered(*steered),
             Ok(Order::Heartbeat(heartbeat)) => node.hear(&heartbeat),
+            Ok(Order::Seen(seen)) => node.see(seen),
+            Ok(Order::Verdict(verdict)) => node.judge(verdict),
             Ok(Order::Silence(done)) => node.leave(done),
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}

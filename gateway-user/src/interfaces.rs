@@ -1,7 +1,7 @@
 //! The Ethernet interfaces of this network namespace, kept current by rtnetlink. Needs no rights.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,7 +11,8 @@ use gateway_ir::{Interface, Mac};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
-use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader};
+use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
@@ -22,6 +23,8 @@ pub(crate) struct Present {
     pub(crate) up: Vec<Interface>,
     /// The others.
     pub(crate) down: Vec<Interface>,
+    /// The next hops of the default routes, sorted.
+    pub(crate) routers: Vec<IpAddr>,
 }
 
 impl Present {
@@ -65,6 +68,7 @@ async fn listen(sender: &Sender) -> anyhow::Result<(Handle, Messages)> {
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
         MulticastGroup::Ipv6Ifaddr,
+        MulticastGroup::Ipv4Route,
     ];
     let (connection, handle, messages) =
         new_multicast_connection(&groups).context("cannot open an rtnetlink socket")?;
@@ -123,7 +127,29 @@ async fn list(handle: &Handle) -> anyhow::Result<Present> {
     let (up, down) = interfaces
         .into_values()
         .partition(|it| running.contains(&it.index));
-    Ok(Present { up, down })
+    let routers = routers(handle).await?;
+    Ok(Present { up, down, routers })
+}
+
+/// The next hops of the IPv4 default routes of the main table.
+async fn routers(handle: &Handle) -> anyhow::Result<Vec<IpAddr>> {
+    let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
+    let mut routes = handle.route().get(request).execute();
+    let mut found = BTreeSet::new();
+    while let Some(route) = routes.try_next().await.context("cannot list routes")? {
+        let is_default = route.header.destination_prefix_length == 0;
+        if is_default && route.header.table == RouteHeader::RT_TABLE_MAIN {
+            found.extend(route.attributes.iter().filter_map(next_hop));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
+    if let RouteAttribute::Gateway(RouteAddress::Inet(address)) = attribute {
+        return Some(IpAddr::V4(*address));
+    }
+    None
 }
 
 fn ethernet(link: &LinkMessage) -> Option<Interface> {

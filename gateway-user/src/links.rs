@@ -107,6 +107,7 @@ mod tests {
                 interface("pod0", 4, "192.0.2.200/32"),
             ],
             down: vec![interface("lan1", 3, "198.51.100.1/24")],
+            routers: Vec::new(),
         }
     }
 

@@ -77,6 +77,8 @@ mod tests {
             node: node.map(|it| NodeName(it.to_owned())),
             since_ms: None,
             interfaces: Vec::new(),
+            why: String::new(),
+            conflict: None,
             withheld: None,
         }
     }

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_announce::membership::pair;
 use gateway_control::cluster::Outlook;
+use gateway_control::leader::arbiter::{Arbitration, Verdict};
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
 use gateway_translate::{Announce, Settings};
@@ -73,7 +75,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         sink.content(content);
     };
     // Dropped at the end: it holds the thread that watches.
-    let _source = start_source(config.source, &board, sink)?;
+    let verdicts = Arc::new(watch::Sender::new(Verdict::None));
+    let _source = start_source(config.source, &board, Arc::clone(&verdicts), sink)?;
     let first = tokio::select! {
         first = pools.wait_for(Option::is_some) => first?.unwrap_or(Pools::None),
         // An API server may be waited for, and nothing runs yet.
@@ -93,6 +96,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         told: None,
         running: None,
         pools,
+        verdicts: verdicts.subscribe(),
         routed: None,
         retry: Some(Instant::now() + RETRY),
     };
@@ -119,6 +123,7 @@ enum Running {
 fn start_source(
     source: Source,
     board: &Arc<Board>,
+    verdict: Arc<watch::Sender<Verdict>>,
     sink: impl Fn(Content) + Send + 'static,
 ) -> anyhow::Result<Running> {
     Ok(match source {
@@ -129,6 +134,10 @@ fn start_source(
                 published: board.publications(),
                 candidacy: board.candidacy(),
                 events: agent::events(board),
+                arbitration: Arbitration {
+                    wanted: board.arbiter_wanted(),
+                    verdict,
+                },
             };
             Running::Cluster(Cluster::start(*settings, outlook, sink)?)
         }
@@ -184,6 +193,8 @@ struct Wire {
     /// Tells when gates 1 and 2 run the newest publication.
     running: Option<oneshot::Receiver<()>>,
     pools: watch::Receiver<Option<Pools>>,
+    /// What decides between two nodes that do not hear each other.
+    verdicts: watch::Receiver<Verdict>,
     /// What was shown of the routes last.
     routed: Option<Routed>,
     /// When what failed is tried again.
@@ -212,6 +223,7 @@ impl Wire {
                     changed?;
                     self.switch_on();
                 }
+                Ok(()) = self.verdicts.changed() => self.judge(),
                 () = at(self.retry) => {
                     self.retry = None;
                     self.switch_on();
@@ -242,6 +254,18 @@ impl Wire {
         self.translate();
         if self.running.is_none() {
             self.route_newest().await;
+        }
+    }
+
+    fn judge(&mut self) {
+        let verdict = *self.verdicts.borrow_and_update();
+        if let Some(gates) = &self.gates {
+            gates.judge(match verdict {
+                Verdict::None => pair::Verdict::None,
+                Verdict::Pending => pair::Verdict::Pending,
+                Verdict::Mine => pair::Verdict::Mine,
+                Verdict::Other => pair::Verdict::Other,
+            });
         }
     }
 

@@ -11,8 +11,14 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use anyhow::Context;
 use nix::libc;
 
-/// `r0 = XDP_PASS; exit`: code, registers, offset and immediate of each instruction (linux/bpf.h, little endian).
-const PASS: [u64; 2] = [(2 << 32) | 0xb7, 0x95];
+/// What an XDP program does with every packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// `XDP_DROP` of linux/bpf.h.
+    Drop = 1,
+    /// `XDP_PASS`.
+    Pass = 2,
+}
 const LICENSE: &[u8] = b"Dual MIT/GPL\0";
 
 const PROG_LOAD: libc::c_int = 5;
@@ -56,15 +62,17 @@ pub enum Hook {
     SkLookup,
 }
 
-/// Loads an XDP program that passes everything.
+/// Loads an XDP program that treats all packets alike.
 ///
 /// # Errors
 /// When the process may not load programs.
-pub fn load_pass_program() -> anyhow::Result<OwnedFd> {
+pub fn load_program(verdict: Verdict) -> anyhow::Result<OwnedFd> {
+    // `r0 = verdict; exit`: code, registers, offset and immediate of each instruction (linux/bpf.h, little endian).
+    let instructions: [u64; 2] = [((verdict as u64) << 32) | 0xb7, 0x95];
     let mut load = Load {
         program_type: PROG_TYPE_XDP,
         instruction_count: 2,
-        instructions: PASS.as_ptr() as u64,
+        instructions: instructions.as_ptr() as u64,
         license: LICENSE.as_ptr() as u64,
         log_level: 0,
         log_size: 0,

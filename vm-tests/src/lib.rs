@@ -14,6 +14,7 @@ pub mod frame;
 pub mod lan;
 pub mod namespace;
 pub mod netlink;
+pub mod nodes;
 pub mod packet;
 pub mod pod;
 pub mod sanmon;

@@ -137,9 +137,17 @@ pub async fn down(name: &str) -> anyhow::Result<()> {
 /// # Errors
 /// When the kernel refuses the program.
 pub async fn attach_pass_program(name: &str) -> anyhow::Result<()> {
+    attach_program(name, bpf::Verdict::Pass).await
+}
+
+/// Attaches an XDP program that treats all packets alike, in place of the one before.
+///
+/// # Errors
+/// When the driver has no native XDP.
+pub async fn attach_program(name: &str, verdict: bpf::Verdict) -> anyhow::Result<()> {
     /// `XDP_FLAGS_DRV_MODE` of linux/if_link.h.
     const NATIVE: u32 = 1 << 2;
-    let program = bpf::load_pass_program()?;
+    let program = bpf::load_program(verdict)?;
     let attributes = vec![LinkXdp::Fd(program.as_raw_fd()), LinkXdp::Flags(NATIVE)];
     set(name, |link| {
         link.append_extra_attribute(LinkAttribute::Xdp(attributes))

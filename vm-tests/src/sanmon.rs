@@ -168,7 +168,7 @@ impl Sanmon {
     pub fn wait_ready(&mut self, namespace: &Namespace, timeout: Duration) -> anyhow::Result<()> {
         self.wait_for(namespace, "/readyz", timeout, |reply| {
             let readiness = serde_json::from_slice::<serde_json::Value>(&reply.body);
-            reply.status == 200 && readiness.is_ok_and(|it| it["current"] == true)
+            reply.status == 200 && readiness.is_ok_and(|it| it.get("current") == Some(&true.into()))
         })
     }
 

@@ -21,8 +21,8 @@ fn pool_that_appears_later_is_announced_and_leaves_no_trace() -> anyhow::Result<
         bed.folder.write("config.yaml", &text)?;
         let node = &bed.node.namespace;
         bed.sanmon.wait_for(node, "/snapshot", PATIENCE, |reply| {
-            String::from_utf8_lossy(&reply.body)
-                .contains(r#""interfaces":["eth0"],"withheld":null"#)
+            let text = String::from_utf8_lossy(&reply.body);
+            text.contains(r#""interfaces":["eth0"]"#) && text.contains(r#""withheld":null"#)
         })?;
         bed.who_has(VIP, SOON)?;
         bed.client.namespace.run(|| async {

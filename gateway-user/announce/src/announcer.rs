@@ -4,82 +4,29 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::{Interface, NodeName, Pool, Vip};
+use gateway_ir::{AnnounceSettings, Interface, NodeName};
 
 use crate::claim::Claim;
 use crate::command::Command;
+use crate::conflict::{Conflict, FirstUse, ForeignClaim, Usage};
 use crate::membership::heartbeat::{Heartbeat, NodeId, Serving};
+use crate::membership::pair::Verdict;
 use crate::membership::terms::Terms;
+use crate::membership::witness::Sighting;
 use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene};
 use crate::ownership::{Decision, Ownership, Reason};
+use crate::survey::{Answer, Seen, Survey};
+
+mod view;
 
 #[cfg(test)]
 mod tests;
 
-/// How the announcer runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// This node's name.
-    pub node: NodeName,
-    /// How long an answer stays in force without renewal where no other node waits for it.
-    pub lease: Duration,
-    /// Distance of the gratuitous frames, once the burst after a take-over is done.
-    pub refresh: Duration,
-    /// How nodes agree on owners when there are several.
-    pub terms: Terms,
-    /// The time of day when the monotonic clock was zero: a later life of the process is known by it.
-    pub epoch: Duration,
-}
+pub use self::view::{Caution, Part, Settings, View};
+use self::view::{seats, voters};
 
-impl Settings {
-    /// The defaults for a node: a lease of 1 s, a refresh every 60 s.
-    pub fn new(node: NodeName) -> Self {
-        Self {
-            node,
-            lease: Duration::from_secs(1),
-            refresh: Duration::from_secs(60),
-            terms: Terms::default(),
-            epoch: Duration::ZERO,
-        }
-    }
-
-    /// The lengths of a node that is its own majority.
-    fn alone(&self) -> Terms {
-        Terms {
-            beat: self.lease / 4,
-            lease: self.lease,
-        }
-    }
-}
-
-/// The first so many nodes by name vote.
-const VOTERS_MAX: usize = 5;
 /// Addresses beyond these fit no heartbeat.
 const VIPS_MAX: usize = 900;
-
-/// What exists right now.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// The addresses that some node has to answer for.
-    pub vips: &'a [Vip],
-    /// The pools that they come from.
-    pub pools: &'a [Pool],
-    /// The interfaces of this node that are up and have gate 1's program attached.
-    pub interfaces: &'a [Interface],
-    /// The nodes that might answer as well; this node's own name in it does not count.
-    pub peers: &'a [NodeName],
-    /// How this node takes part in heartbeats; none: it can not, because there is no key.
-    pub part: Option<Part>,
-}
-
-/// What a node says of itself in its heartbeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Whether it should answer for addresses.
-    pub serving: Serving,
-    /// The configuration that it runs.
-    pub generation: u64,
-}
 
 /// Decides which VIPs this node answers for.
 #[derive(Debug)]
@@ -90,6 +37,15 @@ pub struct Announcer {
     seats: BTreeMap<IpAddr, Result<Vec<Interface>, Reason>>,
     standings: BTreeMap<IpAddr, Standing>,
     commands: VecDeque<Command>,
+    rules: AnnounceSettings,
+    interfaces: Vec<Interface>,
+    survey: Survey,
+    /// The VIPs that one of our nodes has had, as far as this one knows: no other machine is expected to have them.
+    known: BTreeSet<IpAddr>,
+    /// The newest claim of others that was taken into account, by VIP and interface.
+    claimed: BTreeMap<(IpAddr, u32), Duration>,
+    /// Since when the address was as it is now, by VIP: who answers, and if nobody does here, why.
+    changed: BTreeMap<IpAddr, (Decision, Duration)>,
 }
 
 /// Where this node stands on a VIP.
@@ -108,6 +64,12 @@ impl Announcer {
             seats: BTreeMap::new(),
             standings: BTreeMap::new(),
             commands: VecDeque::new(),
+            rules: AnnounceSettings::default(),
+            interfaces: Vec::new(),
+            survey: Survey::default(),
+            known: BTreeSet::new(),
+            claimed: BTreeMap::new(),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -115,6 +77,11 @@ impl Announcer {
     pub fn update(&mut self, now: Duration, view: View<'_>) {
         let vips = view.vips.iter();
         self.seats = vips.map(|vip| (vip.address, seats(vip, view))).collect();
+        self.rules.clone_from(view.rules);
+        self.interfaces = view.interfaces.to_vec();
+        self.survey.follow(view.witnesses);
+        self.known.retain(|vip| self.seats.contains_key(vip));
+        self.changed.retain(|vip, _| self.seats.contains_key(vip));
         self.meet(now, view);
         self.advance(now);
     }
@@ -133,6 +100,66 @@ impl Announcer {
             membership.advance(now);
         }
         self.settle(now);
+    }
+
+    /// Takes an answer into account that was seen on the wire.
+    pub fn see(&mut self, now: Duration, seen: Seen) {
+        if let Answer::Echo(address) = seen.answer
+            && let Some(Standing::Held(_)) = self.standings.get(&IpAddr::V4(address))
+        {
+            // This node's own echo, which it asked for before it took the address.
+            return;
+        }
+        if let (Some(membership), Some(sighting)) = (
+            &mut self.membership,
+            self.survey.read(seen, &self.interfaces),
+        ) {
+            membership.sight(now, sighting);
+            self.settle(now);
+        }
+    }
+
+    /// Takes into account that other machines say they have addresses of ours.
+    pub fn contest(&mut self, now: Duration, claims: &[ForeignClaim]) {
+        for claim in claims {
+            let key = (claim.address, claim.interface);
+            let last = self.claimed.insert(key, claim.seen);
+            let is_own = self.interfaces.iter().any(|it| it.mac == claim.mac);
+            if is_own || last.is_some_and(|last| claim.seen <= last) {
+                continue;
+            }
+            let Some(Standing::Held(held)) = self.standings.get_mut(&claim.address) else {
+                continue;
+            };
+            if claim.seen < held.since() {
+                continue;
+            }
+            let Some(membership) = &mut self.membership else {
+                continue;
+            };
+            if membership.is_peer(claim.mac) || membership.may_be_rival(now) {
+                membership.sight(now, Sighting::Owner(claim.address));
+                continue;
+            }
+            let conflict = Conflict::new(claim.mac, claim.seen);
+            held.contest(now, conflict, self.rules.conflicts, &mut self.commands);
+        }
+        self.settle(now);
+    }
+
+    /// Takes over what the arbiter between two nodes says.
+    pub fn judge(&mut self, now: Duration, verdict: Verdict) {
+        if let Some(membership) = &mut self.membership {
+            membership.judge(now, verdict);
+            self.settle(now);
+        }
+    }
+
+    /// Tells whether an arbiter should decide between two nodes now.
+    pub fn wants_arbiter(&self, now: Duration) -> bool {
+        self.membership
+            .as_ref()
+            .is_some_and(|it| it.wants_arbiter(now))
     }
 
     /// Hands every address over to other nodes, where there are some that can take it. Answers go on until they do, for
@@ -166,22 +193,29 @@ impl Announcer {
     }
 
     /// Where this node stands on every VIP, sorted by address.
-    pub fn owners(&self) -> Vec<Ownership> {
+    pub fn owners(&self, now: Duration) -> Vec<Ownership> {
         self.standings
             .iter()
-            .map(|(vip, standing)| match standing {
-                Standing::Held(claim) => Ownership {
+            .map(|(vip, standing)| {
+                let membership = self.membership.as_ref();
+                let changed = self.changed.get(vip).map(|it| it.1).unwrap_or_default();
+                let decision = standing.decision();
+                let (interfaces, conflict, won) = match standing {
+                    Standing::Held(claim) => (claim.interfaces(), claim.conflict(), claim.since()),
+                    Standing::Silent(_) => (Vec::new(), None, Duration::ZERO),
+                };
+                Ownership {
                     vip: *vip,
-                    interfaces: claim.interfaces(),
-                    since: Some(claim.since()),
-                    decision: Decision::Announce,
-                },
-                Standing::Silent(decision) => Ownership {
-                    vip: *vip,
-                    interfaces: Vec::new(),
-                    since: None,
-                    decision: *decision,
-                },
+                    interfaces: match decision {
+                        Decision::Announce => interfaces,
+                        Decision::Yield(_) | Decision::Withhold(_) => Vec::new(),
+                    },
+                    since: changed.max(won),
+                    decision,
+                    basis: membership.and_then(|it| it.basis(now, *vip)),
+                    conflict,
+                    rival: membership.and_then(|it| it.rival_at(*vip)),
+                }
             })
             .collect()
     }
@@ -268,18 +302,20 @@ impl Announcer {
         let terms = if names.len() == 1 {
             self.settings.alone()
         } else {
-            self.settings.terms
+            Terms::of(view.rules)
         };
         let ids = |names: &mut dyn Iterator<Item = &&NodeName>| -> BTreeSet<NodeId> {
             names.map(|name| NodeId::of(name)).collect()
         };
         Some(Scene {
             nodes: ids(&mut names.iter()),
-            voters: ids(&mut names.iter().take(VOTERS_MAX)),
+            voters: voters(&names, &view.rules.voters),
             vips,
             serving,
             generation: part.generation,
             terms,
+            witnesses: view.witnesses.iter().copied().collect(),
+            macs: view.interfaces.iter().map(|it| it.mac).collect(),
         })
     }
 
@@ -293,10 +329,17 @@ impl Announcer {
                 Some(Standing::Held(claim)) => Some(claim),
                 Some(Standing::Silent(_)) | None => None,
             };
+            let membership = self.membership.as_ref();
             let standing = match (holdings.get(vip), seat) {
                 (Some(holding), Ok(interfaces)) => {
-                    let new = || Claim::new(*holding, self.settings.refresh);
+                    let refresh = self.rules.refresh;
+                    let first = match self.settings.first_use {
+                        Caution::Probe if !self.known.contains(vip) => FirstUse::Yes,
+                        Caution::Probe | Caution::None => FirstUse::No,
+                    };
+                    let new = || Claim::new(now, *holding, refresh, first);
                     let mut claim = claim.unwrap_or_else(new);
+                    claim.set_refresh(refresh);
                     claim.follow(now, *holding, interfaces, &mut self.commands);
                     Standing::Held(claim)
                 }
@@ -304,10 +347,18 @@ impl Announcer {
                     if let Some(claim) = claim {
                         claim.release(&mut self.commands);
                     }
-                    let membership = self.membership.as_ref();
-                    Standing::Silent(silence(membership, *vip, seat.as_ref().err().copied()))
+                    let seat = seat.as_ref().err().copied();
+                    Standing::Silent(silence(now, membership, *vip, seat))
                 }
             };
+            let decision = standing.decision();
+            if matches!(decision, Decision::Announce | Decision::Yield(_)) {
+                self.known.insert(*vip);
+            }
+            let changed = self.changed.entry(*vip).or_insert((decision, now));
+            if changed.0 != decision {
+                *changed = (decision, now);
+            }
             self.standings.insert(*vip, standing);
         }
         for standing in former.into_values() {
@@ -316,39 +367,54 @@ impl Announcer {
                 Standing::Silent(_) => {}
             }
         }
+        self.ask();
+    }
+
+    /// Puts the questions to the LAN that are due.
+    fn ask(&mut self) {
+        let Some(membership) = &mut self.membership else {
+            return;
+        };
+        while let Some(question) = membership.poll_question() {
+            let asked = self.survey.ask(question, &self.interfaces);
+            self.commands.extend(asked);
+        }
+    }
+}
+
+impl Standing {
+    fn decision(&self) -> Decision {
+        match self {
+            Self::Silent(decision) => *decision,
+            Self::Held(claim) => match (claim.usage(), claim.conflict()) {
+                (Usage::Announced, _) => Decision::Announce,
+                (Usage::Probing { .. } | Usage::Contested { .. }, Some(conflict)) => {
+                    Decision::Withhold(Reason::InUse(conflict.mac))
+                }
+                (Usage::Probing { .. } | Usage::Contested { .. }, None) => {
+                    Decision::Withhold(Reason::Probing)
+                }
+            },
+        }
     }
 }
 
 /// Why this node is silent: mostly because another one answers.
-fn silence(membership: Option<&Membership>, vip: IpAddr, seat: Option<Reason>) -> Decision {
+fn silence(
+    now: Duration,
+    membership: Option<&Membership>,
+    vip: IpAddr,
+    seat: Option<Reason>,
+) -> Decision {
     let Some(membership) = membership else {
         return Decision::Withhold(Reason::NoMembership);
     };
+    if let Some(hindrance) = membership.hindrance(now) {
+        return Decision::Withhold(seat.unwrap_or(Reason::Split(hindrance)));
+    }
     match membership.owner(vip) {
         _ if !membership.is_connected() => Decision::Withhold(Reason::NoMajority),
         Some(node) if node != membership.node() => Decision::Yield(node),
         Some(_) | None => Decision::Withhold(seat.unwrap_or(Reason::Undecided)),
     }
-}
-
-/// The interfaces on which a node may answer for a VIP.
-fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason> {
-    let pool = view
-        .pools
-        .iter()
-        .find(|pool| pool.name == vip.pool)
-        .ok_or(Reason::UnknownPool)?;
-    let interfaces: Vec<Interface> = view
-        .interfaces
-        .iter()
-        .filter(|interface| match pool.interfaces.as_slice() {
-            [] => interface.reaches(vip.address),
-            named => named.contains(&interface.name),
-        })
-        .cloned()
-        .collect();
-    if interfaces.is_empty() {
-        return Err(Reason::NoInterface);
-    }
-    Ok(interfaces)
 }

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::{Interface, Mac};
+use gateway_ir::{ConflictPolicy, Interface, Mac};
 
-use crate::arp;
 use crate::command::Command;
+use crate::conflict::{Conflict, FirstUse, Usage};
 use crate::membership::Holding;
-use crate::ndp;
 use crate::refresh::Schedule;
+use crate::{arp, ndp};
 
 /// An address that this node holds.
 #[derive(Debug)]
@@ -23,6 +23,9 @@ pub(crate) struct Claim {
     /// The moment after which the kernel must not answer any more.
     until: Duration,
     refresh: Duration,
+    usage: Usage,
+    /// The last claim of another machine.
+    conflict: Option<Conflict>,
     /// By interface index.
     seats: BTreeMap<u32, Seat>,
 }
@@ -37,12 +40,14 @@ struct Seat {
 
 impl Claim {
     /// Takes an address that this node has won; it is answered nowhere yet.
-    pub(crate) fn new(holding: Holding, refresh: Duration) -> Self {
+    pub(crate) fn new(now: Duration, holding: Holding, refresh: Duration, first: FirstUse) -> Self {
         Self {
             address: holding.vip,
             since: holding.since,
             until: holding.until,
             refresh,
+            usage: Usage::begin(now, first),
+            conflict: None,
             seats: BTreeMap::new(),
         }
     }
@@ -50,6 +55,16 @@ impl Claim {
     /// When the address was won.
     pub(crate) fn since(&self) -> Duration {
         self.since
+    }
+
+    /// How far its use has come.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// The last claim of another machine.
+    pub(crate) fn conflict(&self) -> Option<Conflict> {
+        self.conflict
     }
 
     /// The names of the interfaces, sorted.
@@ -73,12 +88,61 @@ impl Claim {
         }
         if holding.until != self.until {
             self.until = holding.until;
-            for (index, seat) in &self.seats {
-                out.push_back(self.answer(*index, seat.mac));
+            if self.usage == Usage::Announced {
+                self.answer_everywhere(out);
             }
         }
         self.seat(now, interfaces, out);
+        self.probe(now, out);
         self.call(now, out);
+    }
+
+    /// How the neighbours are reminded from now on.
+    pub(crate) fn set_refresh(&mut self, refresh: Duration) {
+        if self.refresh != refresh {
+            self.refresh = refresh;
+            for seat in self.seats.values_mut() {
+                seat.schedule.set_refresh(refresh);
+            }
+        }
+    }
+
+    /// Another machine claims the address.
+    pub(crate) fn contest(
+        &mut self,
+        now: Duration,
+        conflict: Conflict,
+        policy: ConflictPolicy,
+        out: &mut VecDeque<Command>,
+    ) {
+        let last = self.conflict.replace(conflict);
+        match (self.usage, policy) {
+            (Usage::Announced, ConflictPolicy::Defend) => {
+                if Conflict::may_defend(last, &mut self.conflict, now) {
+                    for (index, seat) in &self.seats {
+                        tell(self.address, *index, seat.mac, out);
+                    }
+                }
+            }
+            (Usage::Announced | Usage::Probing { .. }, _) => {
+                self.usage = Usage::contested(now);
+                self.answer_everywhere(out);
+            }
+            (Usage::Contested { .. }, _) => self.usage = Usage::contested(now),
+        }
+    }
+
+    /// When the neighbours are told again.
+    pub(crate) fn next_call(&self) -> Option<Duration> {
+        match self.usage.next() {
+            Some(next) => Some(next),
+            None => self.seats.values().map(|seat| seat.schedule.next()).min(),
+        }
+    }
+
+    /// Gives the address up.
+    pub(crate) fn release(&self, out: &mut VecDeque<Command>) {
+        out.extend(self.seats.keys().map(|index| self.silence(*index)));
     }
 
     fn seat(&mut self, now: Duration, interfaces: &[Interface], out: &mut VecDeque<Command>) {
@@ -110,17 +174,32 @@ impl Claim {
         }
     }
 
-    /// When the neighbours are told again.
-    pub(crate) fn next_call(&self) -> Option<Duration> {
-        self.seats.values().map(|seat| seat.schedule.next()).min()
-    }
-
-    /// Gives the address up.
-    pub(crate) fn release(&self, out: &mut VecDeque<Command>) {
-        out.extend(self.seats.keys().map(|index| self.silence(*index)));
+    /// Asks whether somebody else has the address, before it is used for the first time.
+    fn probe(&mut self, now: Duration, out: &mut VecDeque<Command>) {
+        if self.usage.asks(now) {
+            for (index, seat) in &self.seats {
+                out.push_back(Command::Send {
+                    interface: *index,
+                    frame: match self.address {
+                        IpAddr::V4(address) => arp::probe(address, seat.mac),
+                        IpAddr::V6(address) => ndp::probe(address, seat.mac),
+                    },
+                });
+            }
+        }
+        if self.usage.passes(now) {
+            self.conflict = None;
+            for seat in self.seats.values_mut() {
+                seat.schedule = Schedule::start(now, self.refresh);
+            }
+            self.answer_everywhere(out);
+        }
     }
 
     fn call(&mut self, now: Duration, out: &mut VecDeque<Command>) {
+        if self.usage != Usage::Announced {
+            return;
+        }
         for (index, seat) in &mut self.seats {
             if seat.schedule.is_due(now) {
                 tell(self.address, *index, seat.mac, out);
@@ -136,12 +215,21 @@ impl Claim {
         }
     }
 
+    fn answer_everywhere(&self, out: &mut VecDeque<Command>) {
+        let seats = self.seats.iter();
+        out.extend(seats.map(|(index, seat)| self.answer(*index, seat.mac)));
+    }
+
+    /// While the address is not used the deadline is past: nothing is answered, and claims of others are noted.
     fn answer(&self, interface: u32, mac: Mac) -> Command {
         Command::Answer {
             address: self.address,
             interface,
             mac,
-            until: self.until,
+            until: match self.usage {
+                Usage::Announced => self.until,
+                Usage::Probing { .. } | Usage::Contested { .. } => Duration::ZERO,
+            },
         }
     }
 

@@ -10,12 +10,17 @@ mod announcer;
 pub mod arp;
 mod claim;
 mod command;
+mod conflict;
+pub mod icmp;
 pub mod membership;
 pub mod ndp;
 mod ownership;
 mod refresh;
+mod survey;
 pub mod wire;
 
-pub use announcer::{Announcer, Part, Settings, View};
+pub use announcer::{Announcer, Caution, Part, Settings, View};
 pub use command::Command;
+pub use conflict::{Conflict, ForeignClaim};
 pub use ownership::{Decision, Ownership, Reason};
+pub use survey::{Answer, Seen};

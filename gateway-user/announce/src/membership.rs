@@ -11,24 +11,30 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use gateway_ir::Mac;
+
 mod candidate;
 mod grants;
 pub mod heartbeat;
+pub mod pair;
 mod peers;
 mod picture;
 mod rank;
 mod sets;
 mod strategy;
 pub mod terms;
+pub mod witness;
 
 use self::candidate::{Candidate, State};
 use self::grants::{Change, Giving, Grants, Wish};
 use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
+use self::pair::Verdict;
 use self::peers::{Beat, Peer, Sent, Worth};
 use self::picture::Picture;
 use self::rank::Plan;
 use self::sets::Sets;
 use self::terms::Terms;
+use self::witness::{Question, Witnesses};
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +63,10 @@ pub struct Scene {
     pub generation: u64,
     /// The lengths that this node lives by.
     pub terms: Terms,
+    /// Whom one of two nodes asks when it does not hear the other: machines that both can reach.
+    pub witnesses: BTreeSet<IpAddr>,
+    /// The Ethernet addresses that this node answers with.
+    pub macs: Vec<Mac>,
 }
 
 /// Whether this node could answer for an address.
@@ -92,6 +102,17 @@ pub struct Member {
     pub generation: u64,
 }
 
+/// What makes a node the owner of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// There is no other node.
+    Alone,
+    /// A majority of the voters has granted it.
+    Majority,
+    /// It is one of two nodes, does not hear the other, and the witnesses answer it.
+    Witnesses,
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Membership {
@@ -115,6 +136,11 @@ pub struct Membership {
     /// When a decision is due, apart from beats.
     due: Option<Duration>,
     out: VecDeque<Heartbeat>,
+    witnesses: Witnesses,
+    questions: VecDeque<Question>,
+    verdict: Verdict,
+    /// When another node was last found to answer for the same address.
+    rivals: BTreeMap<IpAddr, Duration>,
 }
 
 impl Membership {
@@ -138,6 +164,10 @@ impl Membership {
             next_move: now,
             due: None,
             out: VecDeque::new(),
+            witnesses: Witnesses::default(),
+            questions: VecDeque::new(),
+            verdict: Verdict::None,
+            rivals: BTreeMap::new(),
         };
         membership.update(now, scene);
         membership
@@ -153,6 +183,8 @@ impl Membership {
             }
             self.candidates
                 .retain(|vip, _| scene.vips.contains_key(vip));
+            self.rivals.retain(|vip, _| scene.vips.contains_key(vip));
+            self.witnesses.follow(&scene.witnesses);
             self.scene = scene;
             self.eager = true;
         }
@@ -200,6 +232,7 @@ impl Membership {
             }
             self.weigh(now, heartbeat.from, heartbeat.terms, &heartbeat.asked);
         }
+        self.notice_rival(now, heartbeat);
         self.advance(now);
     }
 
@@ -215,6 +248,8 @@ impl Membership {
             .collect();
         let longest = fresh.fold(own, |longest, (_, it)| longest.max(it.terms.grant()));
         self.sets.follow(now, longest, &heard, &self.scene.nodes);
+        self.ask_around(now);
+        self.take(now);
         self.decide(now);
         if self.next_beat().is_none_or(|next| next <= now) || self.asks_itself() {
             self.beat(now);
@@ -226,8 +261,9 @@ impl Membership {
     /// When [`Self::advance`] has something to do again.
     pub fn next_wakeup(&self) -> Duration {
         let beat = self.next_beat().unwrap_or_default();
-        let grants = self.grants.next_wakeup();
-        grants.into_iter().chain(self.due).fold(beat, Duration::min)
+        let grants = self.grants.next_wakeup().into_iter();
+        let others = grants.chain(self.due).chain(self.next_look_around());
+        others.fold(beat, Duration::min)
     }
 
     /// The next heartbeat to send, oldest first.
@@ -241,8 +277,22 @@ impl Membership {
             Some(Holding {
                 vip: *vip,
                 since: candidate.held_since()?,
-                until: self.until(candidate)?,
+                until: self.until(*vip, candidate)?,
             })
+        })
+    }
+
+    /// What makes this node the owner of an address; none: it is not.
+    pub fn basis(&self, now: Duration, vip: IpAddr) -> Option<Basis> {
+        let candidate = self.candidates.get(&vip)?;
+        candidate.held_since()?;
+        let granted = candidate.until(self.sets.voters(), self.sets.majority());
+        Some(if self.is_alone() {
+            Basis::Alone
+        } else if granted.is_some_and(|until| until > now) {
+            Basis::Majority
+        } else {
+            Basis::Witnesses
         })
     }
 
@@ -285,20 +335,27 @@ impl Membership {
         self.sets.voters().contains(&self.identity.node)
     }
 
+    /// Whether an Ethernet address is one that another node answers with, as far as they say.
+    pub fn is_peer(&self, mac: Mac) -> bool {
+        self.peers.values().any(|peer| peer.macs.contains(&mac))
+    }
+
     fn is_alone(&self) -> bool {
         self.scene.nodes.len() == 1
     }
 
-    fn until(&self, candidate: &Candidate) -> Option<Duration> {
-        candidate.until(self.sets.voters(), self.sets.majority())
+    fn until(&self, vip: IpAddr, candidate: &Candidate) -> Option<Duration> {
+        let granted = candidate.until(self.sets.voters(), self.sets.majority());
+        granted.max(self.kept_until(vip, candidate))
     }
 
     /// Ends what has run out: an address that was lost is won again or not at all.
     fn expire(&mut self, now: Duration) {
-        let (voters, majority) = (self.sets.voters(), self.sets.majority());
-        for candidate in self.candidates.values_mut() {
-            let until = candidate.until(voters, majority);
-            if candidate.held_since().is_some() && until.is_none_or(|until| until <= now) {
+        let held = self.candidates.iter();
+        let held = held.filter(|(_, it)| it.held_since().is_some());
+        let over = held.filter(|(vip, it)| self.until(**vip, it).is_none_or(|until| until <= now));
+        for vip in over.map(|(vip, _)| *vip).collect::<Vec<_>>() {
+            if let Some(candidate) = self.candidates.get_mut(&vip) {
                 candidate.drop_claim(now, Duration::ZERO);
                 self.eager = true;
             }
@@ -417,6 +474,7 @@ impl Membership {
                 asked: asked.clone(),
                 granted: granted.clone(),
                 alive: alive.clone(),
+                macs: self.scene.macs.clone(),
             });
         }
     }

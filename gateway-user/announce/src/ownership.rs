@@ -4,7 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use gateway_ir::Mac;
+
+use crate::conflict::Conflict;
+use crate::membership::Basis;
 use crate::membership::heartbeat::NodeId;
+use crate::membership::pair::Hindrance;
 
 /// This node's stand on one VIP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +18,16 @@ pub struct Ownership {
     pub vip: IpAddr,
     /// The interfaces that it is answered on, by name, sorted; empty when it is withheld.
     pub interfaces: Vec<String>,
-    /// When this node won the address, on the monotonic clock; none when it is withheld.
-    pub since: Option<Duration>,
+    /// Since when it is as it is, on the monotonic clock.
+    pub since: Duration,
     /// Whether this node answers.
     pub decision: Decision,
+    /// By what this node holds the address; none: it does not.
+    pub basis: Option<Basis>,
+    /// The last claim of a machine that is none of our nodes, while this node holds the address.
+    pub conflict: Option<Conflict>,
+    /// When the other one of two nodes was found to answer as well.
+    pub rival: Option<Duration>,
 }
 
 /// Whether this node answers for a VIP.
@@ -43,11 +54,17 @@ pub enum Reason {
     UnknownPool,
     /// No interface of the pool is up, or none has a subnet that holds the address.
     NoInterface,
+    /// It is asked whether another machine has the address.
+    Probing,
+    /// Another machine has the address.
+    InUse(Mac),
+    /// This is one of two nodes, and it does not hear the other.
+    Split(Hindrance),
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
             Self::NoMembership => {
                 "there are other Node objects, and nodes do not agree on an owner without a key for their heartbeats: create the Secret sanmon-membership with the field key (at least 16 bytes)"
             }
@@ -59,6 +76,32 @@ impl fmt::Display for Reason {
             Self::NoInterface => {
                 "no interface that is up belongs to its pool: name one in the pool's interfaces, or give one an address in the VIP's subnet"
             }
-        })
+            Self::Probing => "it is asked on the LAN whether another machine has the address",
+            Self::InUse(mac) => {
+                return write!(
+                    f,
+                    "another machine has the address, with the MAC {mac}: take it out of the pool, or off that machine"
+                );
+            }
+            Self::Split(hindrance) => hindrance_text(*hindrance),
+        };
+        f.write_str(text)
+    }
+}
+
+fn hindrance_text(hindrance: Hindrance) -> &'static str {
+    match hindrance {
+        Hindrance::NoWitness => {
+            "the other one of two nodes is not heard, and there is no witness to ask: give this node a default route, or name witnesses in the SanmonConfig"
+        }
+        Hindrance::WitnessesSilent => {
+            "neither the other one of two nodes nor the witnesses (the router) are heard: this node may be the one that is cut off"
+        }
+        Hindrance::OtherAnswers => {
+            "the other one of two nodes is not heard, but still answers: check that UDP port 9191 is open between the nodes, and that both have the same key"
+        }
+        Hindrance::Arbiter => {
+            "the other one of two nodes is not heard, and has the Lease that decides between them"
+        }
     }
 }

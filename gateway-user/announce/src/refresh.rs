@@ -34,6 +34,15 @@ impl Schedule {
         }
     }
 
+    /// Changes the distance of the calls after the burst.
+    pub(crate) fn set_refresh(&mut self, refresh: Duration) {
+        if self.told == BURST.len() {
+            let last = self.next.saturating_sub(self.refresh);
+            self.next = last.saturating_add(refresh);
+        }
+        self.refresh = refresh;
+    }
+
     /// The next call.
     pub(crate) fn next(self) -> Duration {
         self.next
@@ -73,6 +82,14 @@ mod tests {
         }
         let expected = [7000, 7100, 8000, 9000, 11_000, 71_000, 131_000].map(at);
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn other_distance_counts_from_the_last_call() {
+        let mut schedule = Schedule::start(at(0), at(60_000));
+        assert!(schedule.is_due(at(4000)));
+        schedule.set_refresh(at(10_000));
+        assert_eq!(schedule.next(), at(14_000));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! beat · lease, in microseconds, each 4 bytes
 //! echo: incarnation · sequence · accepted (all zero: none) · three counts of 2 bytes
 //! asked: address · stance (· successor)     granted: address · armed · holder     alive: node · serving
-//! records: kind · length of 2 bytes · so many bytes
+//! records: kind · length of 2 bytes · so many bytes; kind 1: the sender's Ethernet addresses, 6 bytes each
 //! HMAC-SHA-256 of everything before
 //! ```
 //! Integers are big-endian; an address is the number 4 or 6 and its bytes.
@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use gateway_ir::Mac;
 
 use crate::membership::heartbeat::{
     Asked, Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance,
@@ -146,10 +147,16 @@ pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
         out.extend(node.0.to_be_bytes());
         out.push(serving_code(*serving));
     }
+    put_macs(&mut out, &heartbeat.macs);
     let tag = hmac::sign(&keys.current, &out);
     out.extend_from_slice(tag.as_ref());
     out
 }
+
+/// The kind of record that has the sender's Ethernet addresses.
+const MACS: u8 = 1;
+/// More interfaces than these no node has on LANs with VIPs.
+const MACS_MAX: u16 = 64;
 
 /// Entries of each list; three lists of so many fit a datagram.
 const ENTRIES_MAX: usize = 900;
@@ -185,7 +192,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
     };
     let counts = [reader.short()?, reader.short()?, reader.short()?];
     let [asked, granted, alive] = counts;
-    let heartbeat = Heartbeat {
+    let mut heartbeat = Heartbeat {
         from,
         to,
         incarnation,
@@ -204,9 +211,15 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
         alive: (0..alive)
             .map(|_| Ok((NodeId(reader.word()?), reader.serving()?)))
             .collect::<Result<_, _>>()?,
+        macs: Vec::new(),
     };
     while !reader.0.is_empty() {
-        reader.skip_record()?;
+        let (kind, record) = reader.record()?;
+        if kind == MACS {
+            let (macs, _rest) = record.as_chunks();
+            let macs = macs.iter().take(MACS_MAX.into());
+            heartbeat.macs = macs.copied().map(Mac).collect();
+        }
     }
     Ok(heartbeat)
 }
@@ -218,6 +231,16 @@ fn serving_code(serving: Serving) -> u8 {
         Serving::Reserve => 2,
         Serving::Nothing => 3,
     }
+}
+
+fn put_macs(out: &mut Vec<u8>, macs: &[Mac]) {
+    if macs.is_empty() {
+        return;
+    }
+    let count = u16::try_from(macs.len()).unwrap_or(u16::MAX).min(MACS_MAX);
+    out.push(MACS);
+    out.extend((count * 6).to_be_bytes());
+    out.extend(macs.iter().take(count.into()).flat_map(|mac| mac.0));
 }
 
 fn put_address(out: &mut Vec<u8>, address: IpAddr) {
@@ -270,11 +293,12 @@ impl Reader<'_> {
         Ok(terms)
     }
 
-    fn skip_record(&mut self) -> Result<(), Refused> {
-        let (_kind, length) = (self.byte()?, self.short()?);
-        let rest = self.0.get(usize::from(length)..);
-        self.0 = rest.ok_or(Refused::Malformed)?;
-        Ok(())
+    fn record(&mut self) -> Result<(u8, &[u8]), Refused> {
+        let (kind, length) = (self.byte()?, self.short()?);
+        let split = self.0.split_at_checked(usize::from(length));
+        let (record, rest) = split.ok_or(Refused::Malformed)?;
+        self.0 = rest;
+        Ok((kind, record))
     }
 
     fn serving(&mut self) -> Result<Serving, Refused> {

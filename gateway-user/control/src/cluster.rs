@@ -16,9 +16,10 @@ use tracing::{debug, warn};
 use crate::events::{self, Events};
 use crate::infrastructure;
 use crate::leader::Candidacy;
+use crate::leader::arbiter::{self, Arbitration};
 use crate::source::kube::Shown;
 use crate::status;
-use crate::{Content, Published, features, leader, source};
+use crate::{Content, Published, leader, membership, source};
 
 /// Where the kubelet puts what a pod needs to speak to the API server.
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -58,6 +59,8 @@ pub struct Outlook {
     pub candidacy: watch::Receiver<Candidacy>,
     /// What the leader is to say to operators, beside what the statuses say.
     pub events: Events,
+    /// What decides between two agents that do not hear each other.
+    pub arbitration: Arbitration,
 }
 
 /// Why there is no connection.
@@ -154,14 +157,15 @@ async fn run(
     let (sender, leadership) = watch::channel(None);
     let reading = source::kube::Settings {
         controller: settings.controller.clone(),
+        namespace: settings.leader.namespace.clone(),
     };
     let (statuses, services) = (shown.statuses.clone(), shown.services.clone());
     let status_writer = status::writer::Writer::new(
         client.clone(),
         settings.controller.clone(),
-        features::SUPPORTED,
         statuses.clone(),
     );
+    let features = part(outlook.published.clone(), |it| &it.features);
     let author = events::writer::Author {
         controller: settings.controller,
         instance: settings.leader.identity.clone(),
@@ -174,19 +178,25 @@ async fn run(
     };
     let services =
         infrastructure::writer::Writer::new(client.clone(), statuses, services, outlook.events);
-    let infrastructure = part(outlook.published, |it| &it.infrastructure);
+    let infrastructure = part(outlook.published.clone(), |it| &it.infrastructure);
+    let key = part(outlook.published, |it| &it.membership_key);
+    let namespace = settings.leader.namespace.clone();
+    let membership = membership::keep(client.clone(), namespace, key, leadership.clone());
     let competition = leader::compete(
         client.clone(),
         settings.leader.clone(),
         outlook.candidacy,
         sender,
     );
+    let arbitration = arbiter::arbitrate(client.clone(), &settings.leader, outlook.arbitration);
     tokio::select! {
+        () = arbitration => {}
         () = source::kube::follow(client.clone(), reading, shown, publish) => {}
         () = competition => {}
-        () = status_writer.run(outlook.statuses, leadership.clone()) => {}
+        () = status_writer.run(outlook.statuses, features, leadership.clone()) => {}
         () = event_writer.run(view, leadership.clone()) => {}
         () = services.run(infrastructure, leadership) => {}
+        () = membership => {}
         // Who holds the other end may also just be gone.
         _ = stopped => {}
     }

@@ -2,6 +2,7 @@
 //!
 //! The decisions are in [`election`]; this file asks the API server and the clock.
 
+pub mod arbiter;
 pub mod election;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
-use self::election::{Attempt, Election, Record};
+use self::election::{Attempt, Election, Record, Term};
 
 /// How often the Lease is looked at, and renewed by its holder.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -134,7 +135,7 @@ async fn round(
         Attempt::Take | Attempt::Renew => lease,
     };
     let parameters = PostParams::default();
-    let new = renewed(wanted, settings);
+    let new = renewed(wanted, settings, election.term());
     let written = if new.metadata.resource_version.is_some() {
         leases.replace(&settings.name, &parameters, &new).await
     } else {
@@ -161,7 +162,7 @@ fn record(lease: &Lease) -> Record {
     }
 }
 
-fn renewed(lease: Option<Lease>, settings: &Settings) -> Lease {
+fn renewed(lease: Option<Lease>, settings: &Settings, term: Term) -> Lease {
     let now = MicroTime(Timestamp::now());
     let mut lease = lease.unwrap_or_else(|| Lease {
         metadata: ObjectMeta {
@@ -177,7 +178,7 @@ fn renewed(lease: Option<Lease>, settings: &Settings) -> Lease {
         spec.acquire_time = Some(now.clone());
         spec.holder_identity = Some(settings.identity.clone());
     }
-    spec.lease_duration_seconds = i32::try_from(election::DURATION.as_secs()).ok();
+    spec.lease_duration_seconds = i32::try_from(term.duration.as_secs()).ok();
     spec.renew_time = Some(now);
     lease
 }

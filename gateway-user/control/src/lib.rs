@@ -12,6 +12,7 @@ pub mod events;
 pub mod features;
 pub mod infrastructure;
 pub mod leader;
+mod membership;
 mod pace;
 pub mod peer;
 pub mod problem;

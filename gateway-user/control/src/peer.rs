@@ -6,8 +6,12 @@ use std::net::IpAddr;
 use gateway_ir::{NodeName, ObjectName};
 use gateway_translate::Inputs;
 
-/// The Secret with the key of the heartbeats.
-const SECRET: (&str, &str) = ("sanmon-system", "sanmon-membership");
+/// The Secret with the key of the heartbeats, in the namespace of the agents.
+pub(crate) const SECRET: &str = "sanmon-membership";
+/// Its field with the key itself.
+pub(crate) const KEY_FIELD: &str = "key";
+/// Its field with the key before that one.
+const PREVIOUS_FIELD: &str = "previous";
 
 /// A node of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,13 +73,13 @@ pub(crate) fn peers(inputs: &Inputs) -> Vec<Peer> {
         .collect()
 }
 
-/// The key, if there is one.
-pub(crate) fn membership_key(inputs: &Inputs) -> Option<MembershipKey> {
-    let secret = inputs.secrets.get(&ObjectName::new(SECRET.0, SECRET.1))?;
+/// The key in the Secret of a namespace, if there is one.
+pub(crate) fn membership_key(inputs: &Inputs, namespace: &str) -> Option<MembershipKey> {
+    let secret = inputs.secrets.get(&ObjectName::new(namespace, SECRET))?;
     let field = |name| secret.data.as_ref()?.get(name).map(|it| it.0.clone());
     Some(MembershipKey {
-        current: field("key")?,
-        previous: field("previous"),
+        current: field(KEY_FIELD)?,
+        previous: field(PREVIOUS_FIELD),
     })
 }
 

@@ -8,23 +8,30 @@ mod infrastructure;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use gateway_ir::{Generation, NodeName, Snapshot};
 use gateway_translate::{Inputs, Outcome, Settings, Statuses, Translator, Warning};
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
 pub use infrastructure::Infrastructure;
 
 use crate::peer::{self, MembershipKey, Peer};
-use crate::{Problem, Severity};
+use crate::{Problem, Severity, features};
+
+/// How long certificates are not looked at, at most.
+const QUIET_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Everything that a source holds.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     /// The objects in force.
     pub inputs: Inputs,
+    /// What heartbeats are signed with, if the source has it.
+    pub membership_key: Option<MembershipKey>,
     /// What is wrong with the source itself, sorted.
     pub problems: Vec<Problem>,
 }
@@ -54,8 +61,12 @@ pub struct Published {
     pub statuses: Statuses,
     /// What every Gateway is to have in its namespace.
     pub infrastructure: Vec<Infrastructure>,
+    /// What classes say that they support, of [`features::SUPPORTED`].
+    pub features: Vec<&'static str>,
     /// What is served as configured, and hardly as meant.
     pub warnings: Vec<Warning>,
+    /// Certificates that are used before their time or after it.
+    pub certificates: Vec<Warning>,
     /// What is wrong with the source.
     pub problems: Vec<Problem>,
     /// The nodes that the configuration names, sorted.
@@ -69,30 +80,46 @@ pub struct Published {
 }
 
 impl Published {
-    /// Translates a source's content, from nothing.
+    /// Translates a source's content, from nothing, as of now.
     pub fn new(content: &Content, settings: &Settings) -> Self {
-        Self::next(&mut Translator::default(), content, settings)
+        let now = Timestamp::now().as_second();
+        Self::next(&mut Translator::default(), content, settings, now).0
     }
 
-    /// Translates a source's content with what is remembered of the one before.
-    fn next(translator: &mut Translator, content: &Content, settings: &Settings) -> Self {
+    /// Translates a source's content with what is remembered of the one before. Also tells how long, in seconds, nothing
+    /// else is to be said while nothing changes.
+    fn next(
+        translator: &mut Translator,
+        content: &Content,
+        settings: &Settings,
+        now: i64,
+    ) -> (Self, Option<i64>) {
+        let settings = Settings {
+            now,
+            ..settings.clone()
+        };
         let Outcome {
             snapshot,
             statuses,
             warnings,
-        } = translator.translate(&content.inputs, settings);
-        Self {
+            certificates,
+            until,
+        } = translator.translate(&content.inputs, &settings);
+        let published = Self {
             generation: snapshot.generation(),
             snapshot: Arc::new(snapshot),
             infrastructure: infrastructure::wanted(&content.inputs, &statuses),
             statuses,
+            features: features::supported(content.inputs.served.as_deref()),
             warnings,
+            certificates,
             problems: content.problems.clone(),
             nodes: content.nodes(),
             peers: peer::peers(&content.inputs),
-            membership_key: peer::membership_key(&content.inputs),
+            membership_key: content.membership_key.clone(),
             has_pools: content.has_pools(),
-        }
+        };
+        (published, until.map(|until| until.saturating_sub(now)))
     }
 }
 
@@ -148,8 +175,9 @@ impl Publisher {
 fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>>>) {
     let (mut content, mut settings) = (None, None);
     let mut translator = Translator::default();
-    while let Ok(first) = inbox.recv() {
-        for change in std::iter::once(first).chain(inbox.try_iter()) {
+    let mut quiet = None;
+    while let Some(first) = wait(inbox, quiet) {
+        for change in first.into_iter().chain(inbox.try_iter()) {
             match change {
                 Change::Content(new) => content = Some(new),
                 Change::Settings(new) => settings = Some(new),
@@ -158,7 +186,9 @@ fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>
         let (Some(content), Some(settings)) = (&content, &settings) else {
             continue;
         };
-        let new = Published::next(&mut translator, content, settings);
+        let now = Timestamp::now().as_second();
+        let (new, seconds) = Published::next(&mut translator, content, settings, now);
+        quiet = seconds;
         let changed = published.send_if_modified(|last| {
             if last.as_deref() == Some(&new) {
                 return false;
@@ -171,6 +201,21 @@ fn run(inbox: &Receiver<Change>, published: &watch::Sender<Option<Arc<Published>
     }
 }
 
+/// Waits for a change, or until certificates are to be judged anew; nothing: every handle is dropped.
+fn wait(inbox: &Receiver<Change>, quiet: Option<i64>) -> Option<Option<Change>> {
+    let Some(quiet) = quiet else {
+        return inbox.recv().ok().map(Some);
+    };
+    let quiet = u64::try_from(quiet).unwrap_or_default();
+    // Also when somebody sets the clock.
+    let quiet = Duration::from_secs(quiet.max(1)).min(QUIET_MAX);
+    match inbox.recv_timeout(quiet) {
+        Ok(change) => Some(Some(change)),
+        Err(RecvTimeoutError::Timeout) => Some(None),
+        Err(RecvTimeoutError::Disconnected) => None,
+    }
+}
+
 /// Says what is new: a problem is said once, not at every load.
 fn log(last: Option<&Published>, new: &Published) {
     let before: BTreeSet<_> = last.iter().flat_map(|last| &last.problems).collect();
@@ -178,6 +223,15 @@ fn log(last: Option<&Published>, new: &Published) {
         match problem.severity {
             Severity::Error => warn!(%problem, "configuration problem"),
             Severity::Ignored => info!(%problem, "configuration read past"),
+        }
+    }
+    let before: BTreeSet<_> = last.iter().flat_map(|last| &last.certificates).collect();
+    for Warning { object, message } in &new.certificates {
+        let is_new = !before
+            .iter()
+            .any(|it| it.object == *object && it.message == *message);
+        if is_new {
+            warn!(%object, %message, "a certificate is used outside of its time");
         }
     }
     if last.map(|last| last.generation) != Some(new.generation) {

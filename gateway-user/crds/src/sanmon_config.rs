@@ -31,6 +31,9 @@ pub struct SanmonConfigSpec {
     /// The interfaces that gates 1 and 2 run on; default: those whose subnet holds a pool address.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
+    /// How nodes agree on who answers for an address, and what neighbours are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Announcement>,
     /// How packets are steered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datapath: Option<Datapath>,
@@ -58,6 +61,58 @@ pub struct AddressPool {
     /// The namespaces, by label, whose Gateways may use the pool; default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<LabelSelector>,
+}
+
+/// How nodes agree on who answers for an address, and what neighbours are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Announcement {
+    /// Distance of heartbeats between nodes, 20ms to 5s; default: 100ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
+    pub heartbeat_interval: Option<String>,
+    /// After so many heartbeats that did not come another node takes over, 3 to 12; default: 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 3, max = 12))]
+    pub heartbeat_misses: Option<u32>,
+    /// The nodes whose majority decides, at most five of them; default: the first five by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voters: Option<Voters>,
+    /// How often neighbours are reminded of an address, 1s to 1h; default: 60s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
+    pub refresh_interval: Option<String>,
+    /// What to do when another machine claims an address that is in use; default: defend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict_policy: Option<ConflictPolicy>,
+    /// Addresses of machines on the LAN that one of two nodes asks when it does not hear the other, beside its default routers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub witnesses: Vec<String>,
+}
+
+/// The nodes whose majority decides who answers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Voters {
+    /// By name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub names: Vec<String>,
+    /// By label: the first five by name that have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// What to do when another machine claims an address that is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictPolicy {
+    /// Go on answering, tell the neighbours again, at most every 10 s.
+    #[default]
+    Defend,
+    /// Fall silent until the address is free again.
+    Yield,
 }
 
 /// How packets are steered.

@@ -35,7 +35,7 @@ pub use filter::{
 pub use host::{HostPattern, InvalidHost};
 pub use interface::{Interface, Mac};
 pub use listener::{HttpPort, Listener, ListenerTls, PortProtocol, Routing, StreamProgram};
-pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
+pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, REGEX_BYTES_MAX, ValueMatch};
 pub use name::{ListenerId, NodeName, ObjectName, RouteName, RuleId};
 pub use policy::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Timeouts};
 pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};
@@ -43,8 +43,8 @@ pub use report::{Gate, GateReport, ListenerFailure};
 pub use service::{Protocol, Service, ServiceTarget, WeightedEndpoint};
 pub use session_keys::SessionKeys;
 pub use settings::{
-    DatapathMode, DatapathSettings, ForwardedHeaders, GrpcWeb, ProxyHeaderVersion, ProxyHeaders,
-    ProxyProtocol, ProxySettings, WorkerSettings,
+    AnnounceSettings, ConflictPolicy, DatapathMode, DatapathSettings, ForwardedHeaders, GrpcWeb,
+    ProxyHeaderVersion, ProxyHeaders, ProxyProtocol, ProxySettings, WorkerSettings,
 };
 pub use shared_map::SharedMap;
 pub use snapshot::{Generation, Snapshot};

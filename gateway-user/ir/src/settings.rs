@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::SessionKeys;
+use crate::{NodeName, SessionKeys};
 
 /// Which hook gate 2 uses.
 #[derive(
@@ -31,6 +31,49 @@ pub struct DatapathSettings {
     pub mode: DatapathMode,
     /// The interfaces; empty: those whose subnet holds a pool address.
     pub interfaces: Vec<String>,
+}
+
+/// How gate 1 decides who answers for a VIP, and what it tells the neighbours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AnnounceSettings {
+    /// Distance of heartbeats.
+    pub beat: Duration,
+    /// A node that was not heard for so many heartbeats is taken for dead.
+    pub misses: u32,
+    /// Who decides, sorted; empty: the first nodes by name.
+    pub voters: Vec<NodeName>,
+    /// Distance of the frames that remind neighbours of a VIP.
+    pub refresh: Duration,
+    /// Machines beside the routers that one of two nodes asks when it does not hear the other.
+    pub witnesses: Vec<IpAddr>,
+    /// What to do when another machine claims a VIP that is in use.
+    pub conflicts: ConflictPolicy,
+}
+
+impl Default for AnnounceSettings {
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_millis(100),
+            misses: 3,
+            voters: Vec::new(),
+            refresh: Duration::from_secs(60),
+            witnesses: Vec::new(),
+            conflicts: ConflictPolicy::Defend,
+        }
+    }
+}
+
+/// What to do when another machine claims a VIP that is in use (RFC 5227 §2.4).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ConflictPolicy {
+    /// Go on answering, and tell the neighbours again.
+    #[default]
+    Defend,
+    /// Fall silent until the address is free again.
+    Yield,
 }
 
 /// Limits and deadlines of a port of gate 3: a Gateway may have its own.

@@ -6,7 +6,7 @@ use std::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DatapathSettings, HttpPort, Pool, Service, Vip, WorkerSettings};
+use crate::{AnnounceSettings, DatapathSettings, HttpPort, Pool, Service, Vip, WorkerSettings};
 
 /// The identity of a snapshot: a hash of its content, so that two nodes that run the same configuration say the same.
 ///
@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub services: Vec<Service>,
     /// The ports that gate 3 serves, sorted by addresses and port.
     pub http: Vec<HttpPort>,
+    /// How gate 1 runs.
+    pub announce: AnnounceSettings,
     /// How gate 2 runs.
     pub datapath: DatapathSettings,
     /// How gate 3 runs as a whole.

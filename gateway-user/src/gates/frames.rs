@@ -27,16 +27,17 @@ impl Frames {
     /// # Errors
     /// When the interface is gone or its queue is full.
     pub(super) fn send(&self, interface: u32, frame: &[u8]) -> io::Result<()> {
-        self.socket.send_to(frame, &address(interface)?).map(drop)
+        let to = link_address(interface, 0)?;
+        self.socket.send_to(frame, &to).map(drop)
     }
 }
 
-/// The address of an interface as packet sockets know it.
+/// The address of an interface as packet sockets know it, and of the frames that are received there; interface 0 is any.
 #[expect(
     unsafe_code,
     reason = "neither nix nor socket2 makes a link-layer address without it"
 )]
-fn address(interface: u32) -> io::Result<SockAddr> {
+pub(super) fn link_address(interface: u32, protocol: u16) -> io::Result<SockAddr> {
     let index = i32::try_from(interface).map_err(io::Error::other)?;
     let family = u16::try_from(libc::AF_PACKET).map_err(io::Error::other)?;
     let mut storage = SockAddrStorage::zeroed();
@@ -45,8 +46,9 @@ fn address(interface: u32) -> io::Result<SockAddr> {
     let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
     link.sll_family = family;
     link.sll_ifindex = index;
+    link.sll_protocol = protocol.to_be();
     let length =
         libc::socklen_t::try_from(size_of::<libc::sockaddr_ll>()).map_err(io::Error::other)?;
-    // SAFETY: the three lines above made the storage a `sockaddr_ll` of the family that it names, and the length is its.
+    // SAFETY: the lines above made the storage a `sockaddr_ll` of the family that it names, and the length is its.
     Ok(unsafe { SockAddr::new(storage, length) })
 }

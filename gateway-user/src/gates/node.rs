@@ -8,18 +8,22 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use gateway_announce::membership::heartbeat::Heartbeat;
-use gateway_announce::{Announcer, Command, Decision, Ownership, View};
+use gateway_announce::membership::pair::Verdict;
+use gateway_announce::{Announcer, Command, Decision, ForeignClaim, Ownership, Seen, View};
 use gateway_control::Published;
 use gateway_control::leader::Candidacy;
-use gateway_ir::{Gate, GateReport, Generation, Interface, ListenerFailure};
+use gateway_control::leader::arbiter::Need;
+use gateway_ir::{AnnounceSettings, Gate, GateReport, Generation, Interface, ListenerFailure};
 use gateway_l4::{Answers, Counters};
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use super::frames::Frames;
 use super::groups::Groups;
+use super::lookout::Lookout;
 use super::membership::Company;
+use super::showing;
 use super::steering::{Steered, Steering, Wanted};
 use super::{Leave, Order, Settings};
 use crate::board::{Board, Owner};
@@ -28,6 +32,9 @@ use crate::telemetry::chain;
 
 /// What failed is tried again after this time, if nothing happens before.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether another machine claims an address of ours.
+const CLAIMS_DISTANCE: Duration = Duration::from_millis(50);
 
 /// A hand-over takes some milliseconds; without an answer a lease ends by itself within this time.
 const LEAVE_MAX: Duration = Duration::from_millis(400);
@@ -41,6 +48,11 @@ pub(super) struct Node {
     frames: Frames,
     groups: Groups,
     company: Company,
+    orders: Sender<Order>,
+    /// Reads what one of two nodes waits for; none: there are more, or fewer.
+    lookout: Option<Lookout>,
+    /// When claims of other machines are looked at again.
+    next_claims: Duration,
     /// Who waits for this node to have handed over everything, and until when.
     leaving: Option<(Duration, Sender<()>)>,
     present: Present,
@@ -78,7 +90,7 @@ impl Node {
             epoch: time_of_day().saturating_sub(now()),
             ..gateway_announce::Settings::new(settings.node.clone())
         };
-        let company = Company::new(settings.node.clone(), orders, &board);
+        let company = Company::new(settings.node.clone(), orders.clone(), &board);
         Ok(Self {
             settings,
             board,
@@ -88,6 +100,9 @@ impl Node {
             frames,
             groups: Groups::open(),
             company,
+            orders,
+            lookout: None,
+            next_claims: Duration::ZERO,
             leaving: None,
             present: Present::default(),
             published: None,
@@ -135,6 +150,13 @@ impl Node {
         }
         self.announcer.run(self.board.running().0);
         self.announcer.advance(now);
+        self.look_for_claims(now);
+        self.board
+            .want_arbiter(if self.announcer.wants_arbiter(now) {
+                Need::Decision
+            } else {
+                Need::Nothing
+            });
         self.execute();
         self.finish_leaving(now);
     }
@@ -142,6 +164,16 @@ impl Node {
     /// A heartbeat has come. The clock is read after that: what it grants must not begin before.
     pub(super) fn hear(&mut self, heartbeat: &Heartbeat) {
         self.announcer.hear(now(), heartbeat);
+    }
+
+    /// An answer has come that one of two nodes waits for.
+    pub(super) fn see(&mut self, seen: Seen) {
+        self.announcer.see(now(), seen);
+    }
+
+    /// The arbiter between two nodes has spoken.
+    pub(super) fn judge(&mut self, verdict: Verdict) {
+        self.announcer.judge(now(), verdict);
     }
 
     /// Hands over every VIP; `done` is told when this node answers for none.
@@ -176,6 +208,8 @@ impl Node {
                 pools: &[],
                 interfaces: &[],
                 peers: &[],
+                rules: &AnnounceSettings::default(),
+                witnesses: &[],
                 part: None,
             },
         );
@@ -219,6 +253,8 @@ impl Node {
         let snapshot = &published.snapshot;
         let (part, note) = self.company.follow(&published, self.board.running());
         notes.extend(note);
+        let witnesses = witnesses(&self.present, &published, &interfaces);
+        notes.extend(self.watch_answers(&published, &witnesses).err());
         self.announcer.update(
             now(),
             View {
@@ -226,6 +262,8 @@ impl Node {
                 pools: &snapshot.pools,
                 interfaces: &interfaces,
                 peers: &published.nodes,
+                rules: &snapshot.announce,
+                witnesses: &witnesses,
                 part,
             },
         );
@@ -243,6 +281,46 @@ impl Node {
         for waiting in steered.waiting {
             super::tell(waiting.send(()));
         }
+    }
+
+    /// One of two nodes listens for answers of the LAN; others need none.
+    fn watch_answers(&mut self, published: &Published, witnesses: &[IpAddr]) -> Result<(), String> {
+        let nodes: BTreeSet<_> = published
+            .nodes
+            .iter()
+            .chain([&self.settings.node])
+            .collect();
+        if nodes.len() != 2 || witnesses.is_empty() {
+            self.lookout = None;
+        } else if self.lookout.is_none() {
+            let orders = self.orders.clone();
+            let opened = Lookout::open(move |seen| {
+                // Nobody listens any more when the process is ending.
+                drop(orders.send(Order::Seen(seen)));
+            });
+            let opened = opened.map_err(|error| format!("answers of witnesses: {error}"))?;
+            self.lookout = Some(opened);
+        }
+        Ok(())
+    }
+
+    /// Other machines that say they have addresses of ours.
+    fn look_for_claims(&mut self, now: Duration) {
+        if now < self.next_claims || self.announcer.is_silent() {
+            return;
+        }
+        self.next_claims = now + CLAIMS_DISTANCE;
+        let claims = match self.answers.claims() {
+            Ok(claims) => claims.into_iter(),
+            Err(error) => return debug!(error = chain(&error), "claims are not read"),
+        };
+        let claims = claims.map(|it| ForeignClaim {
+            address: it.address,
+            interface: it.interface,
+            mac: it.mac,
+            seen: it.seen,
+        });
+        self.announcer.contest(now, &claims.collect::<Vec<_>>());
     }
 
     /// The kernel may give an index away again, so nothing stays behind on an interface that has no programs any more.
@@ -312,23 +390,17 @@ impl Node {
     }
 
     fn show_owners(&mut self) {
-        let owners = self.announcer.owners();
+        let owners = self.announcer.owners(now());
         if owners == self.owners {
             return;
         }
-        for owner in owners.iter().filter(|it| !self.owners.contains(it)) {
-            match owner.decision {
-                Decision::Announce => {
-                    info!(vip = %owner.vip, interfaces = ?owner.interfaces, "announced");
-                }
-                Decision::Yield(node) => {
-                    let node = self.company.name(node);
-                    info!(vip = %owner.vip, ?node, "announced by another node");
-                }
-                Decision::Withhold(reason) => {
-                    warn!(vip = %owner.vip, %reason, "not announced");
-                }
-            }
+        for owner in &owners {
+            let last = self.owners.iter().find(|it| it.vip == owner.vip);
+            let node = match owner.decision {
+                Decision::Yield(node) => self.company.name(node),
+                Decision::Announce | Decision::Withhold(_) => None,
+            };
+            showing::log(last, owner, node.as_ref());
         }
         self.company.count(&self.owners, &owners);
         self.owners = owners;
@@ -342,34 +414,26 @@ impl Node {
     fn owner(&self, ownership: &Ownership) -> Owner {
         let mut vips = self.running.iter().flat_map(|it| &it.snapshot.vips);
         let vip = vips.find(|it| it.address == ownership.vip);
-        let (node, withheld) = match ownership.decision {
-            Decision::Announce => (Some(self.settings.node.clone()), None),
-            Decision::Yield(node) => (self.company.name(node), None),
-            Decision::Withhold(reason) => (None, Some(reason.to_string())),
+        let node = match ownership.decision {
+            Decision::Announce => Some(self.settings.node.clone()),
+            Decision::Yield(node) => self.company.name(node),
+            Decision::Withhold(_) => None,
         };
-        let since = ownership.since;
-        Owner {
-            address: ownership.vip,
-            gateway: vip.map(|it| it.gateway.to_string()),
-            pool: vip.map(|it| it.pool.clone()),
-            node,
-            since_ms: since.map(|it| (time_of_day() + it).saturating_sub(now()).as_millis()),
-            interfaces: ownership.interfaces.clone(),
-            withheld,
-        }
+        let offset = time_of_day().saturating_sub(now());
+        showing::owner(ownership, vip, node, offset)
     }
 
     fn report(&self, published: &Published) {
         let services = &published.snapshot.services;
-        let withheld = self.owners.iter().filter_map(|it| match it.decision {
-            Decision::Announce | Decision::Yield(_) => None,
-            Decision::Withhold(reason) => Some((it.vip, reason)),
-        });
-        let silent = withheld.flat_map(|(vip, reason)| {
+        let troubles = self
+            .owners
+            .iter()
+            .flat_map(|it| showing::troubles(it, now()));
+        let silent = troubles.flat_map(|(vip, message)| {
             let listeners = services.iter().filter(move |it| it.vip == vip);
             listeners.map(move |it| ListenerFailure {
                 listener: it.listener.clone(),
-                message: format!("{vip} is not announced: {reason}"),
+                message: message.clone(),
             })
         });
         let announce = GateReport {
@@ -404,6 +468,17 @@ impl Node {
 fn sorted(failures: impl Iterator<Item = ListenerFailure>) -> Vec<ListenerFailure> {
     let sorted: BTreeSet<_> = failures.collect();
     sorted.into_iter().collect()
+}
+
+/// The machines that one of two nodes asks when it does not hear the other: the routers, and those that the configuration
+/// names, as far as they are neighbours and none of our nodes.
+fn witnesses(present: &Present, published: &Published, interfaces: &[Interface]) -> Vec<IpAddr> {
+    let configured = &published.snapshot.announce.witnesses;
+    let all: BTreeSet<IpAddr> = present.routers.iter().chain(configured).copied().collect();
+    let peers: BTreeSet<IpAddr> = published.peers.iter().filter_map(|it| it.address).collect();
+    let mut all: Vec<IpAddr> = all.difference(&peers).copied().collect();
+    all.retain(|it| interfaces.iter().any(|at| at.reaches(*it) && !at.owns(*it)));
+    all
 }
 
 /// The kernel's monotonic clock, which the deadlines in its maps are in.

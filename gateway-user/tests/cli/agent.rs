@@ -82,6 +82,23 @@ impl Agent {
         panic!("no {what}; /readyz said {last}; log:\n{}", self.log());
     }
 
+    /// Waits until a page of the admin server says something.
+    pub(crate) fn wait_for_page<T>(
+        &mut self,
+        path: &str,
+        what: &str,
+        seen: impl Fn(&Value) -> Option<T>,
+    ) -> T {
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(found) = seen(&self.page(path)) {
+                return found;
+            }
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("no {what}; log:\n{}", self.log());
+    }
+
     /// The generation that is wanted now.
     pub(crate) fn generation(&self) -> Value {
         at(&self.page("/readyz"), "/generation")

@@ -2,8 +2,9 @@
 
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -30,6 +31,22 @@ impl Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         Self { certificate, key }
+    }
+
+    /// One that is valid from and to a time after 1970.
+    pub(crate) fn valid(name: &str, (from, to): (Duration, Duration)) -> Self {
+        let params = CertificateParams::new(vec![name.to_owned()]);
+        let mut params = params.expect("a name");
+        let epoch = date_time_ymd(1970, 1, 1);
+        (params.not_before, params.not_after) = (epoch + from, epoch + to);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self { certificate, key }
+    }
+
+    /// The certificate and its key, in PEM.
+    pub(crate) fn pem(&self) -> (String, String) {
+        (self.certificate.pem(), self.key.serialize_pem())
     }
 
     /// A Secret of type `kubernetes.io/tls`.

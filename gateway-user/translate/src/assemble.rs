@@ -30,6 +30,7 @@ pub(crate) fn snapshot(ground: &Ground, hosts: &Hosts, streams: &Streams) -> Sna
         pools,
         services: services(gateways, streams),
         http: http_ports(gateways, hosts, streams),
+        announce: config.announce.clone(),
         datapath: config.datapath.clone(),
         proxy: config.workers.clone(),
     }

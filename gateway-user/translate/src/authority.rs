@@ -5,14 +5,37 @@ use gateway_ir::ObjectName;
 use crate::conv;
 use crate::inputs::Inputs;
 use crate::model::ObjectRef;
+use crate::status::Kind;
 
 /// What is wrong with a reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It is to something that holds no certificates of authorities.
+    /// It is to a kind that is not served.
     Kind,
     /// There is none, or it holds no certificate.
     Content,
+}
+
+/// The kinds that hold certificates of authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// Of a namespace: another namespace's needs a ReferenceGrant.
+    ConfigMap,
+    /// Of the cluster: everybody may use it.
+    ClusterTrustBundle,
+}
+
+/// What kind of object a caCertificateRef names; none: one that is not served.
+pub(crate) fn holder(reference: &ObjectRef, inputs: &Inputs) -> Option<Holder> {
+    let served = inputs.served.as_deref();
+    let is_off = served.is_some_and(|it| it.missing.contains(&Kind::ClusterTrustBundle));
+    match (reference.group.as_str(), reference.kind.as_str()) {
+        ("", "ConfigMap") => Some(Holder::ConfigMap),
+        ("certificates.k8s.io", "ClusterTrustBundle") if !is_off => {
+            Some(Holder::ClusterTrustBundle)
+        }
+        _other => None,
+    }
 }
 
 /// The certificates that a caCertificateRef leads to, in DER and at least one.
@@ -20,29 +43,26 @@ pub(crate) fn roots(
     reference: &ObjectRef,
     inputs: &Inputs,
 ) -> Result<Vec<Vec<u8>>, (Fault, String)> {
-    let ObjectRef {
-        group, kind, name, ..
-    } = reference;
-    let roots = match (group.as_str(), kind.as_str()) {
-        ("", "ConfigMap") => match inputs.config_maps.get(name) {
-            Some(map) => conv::certificates::of_config_map(name, map),
-            None => Err(format!("there is no ConfigMap {name}")),
-        },
-        ("certificates.k8s.io", "ClusterTrustBundle") => {
-            // The reference has no namespace, and what it is to has none either.
-            let name = &ObjectName::new("", &name.name);
-            match inputs.cluster_trust_bundles.get(name) {
-                Some(bundle) => conv::certificates::of_bundle(name, bundle),
-                None => Err(format!("there is no ClusterTrustBundle {name}")),
-            }
+    let name = &reference.name;
+    let content = |message| (Fault::Content, message);
+    match holder(reference, inputs) {
+        Some(Holder::ConfigMap) => {
+            let map = inputs.config_maps.get(name);
+            let map = map.ok_or_else(|| content(format!("there is no ConfigMap {name}")))?;
+            conv::certificates::of_config_map(name, map).map_err(content)
         }
-        _other => {
+        Some(Holder::ClusterTrustBundle) => {
+            let name = ObjectName::new("", &name.name);
+            let bundle = inputs.cluster_trust_bundles.get(&name);
+            let missing = || content(format!("there is no ClusterTrustBundle {name}"));
+            conv::certificates::of_bundle(&name, bundle.ok_or_else(missing)?).map_err(content)
+        }
+        None => {
+            let kind = &reference.kind;
             let message = format!(
-                "caCertificateRef {name} is a {kind} of group {group:?}; it must be a ConfigMap of group \"\" or a \
-                 ClusterTrustBundle of group certificates.k8s.io"
+                "caCertificateRef {name} is a {kind}; it must be a ConfigMap, or a ClusterTrustBundle where the API server has them"
             );
-            return Err((Fault::Kind, message));
+            Err((Fault::Kind, message))
         }
-    };
-    roots.map_err(|message| (Fault::Content, message))
+    }
 }

@@ -257,20 +257,27 @@ impl<'a> Resolver<'a> {
                 invalid: InvalidBackend::InvalidTls,
                 problem: None,
             }),
-            // KEP-3726: WebSocket over TLS; whom to trust is for a policy to say.
-            None if port.app_protocol.as_deref() == Some("kubernetes.io/wss") => {
-                let message = format!(
-                    "a port of Service {service} is kubernetes.io/wss: it needs a BackendTLSPolicy"
-                );
-                Err(Refusal::new(
-                    InvalidBackend::Unsupported,
-                    Reason::UnsupportedProtocol,
-                    message,
-                ))
-            }
-            None => Ok(None),
+            None => match port.app_protocol.as_deref().filter(|it| needs_tls(it)) {
+                None => Ok(None),
+                Some(protocol) => {
+                    let message = format!(
+                        "a port of Service {service} is {protocol}: it needs a BackendTLSPolicy"
+                    );
+                    Err(Refusal::new(
+                        InvalidBackend::Unsupported,
+                        Reason::UnsupportedProtocol,
+                        message,
+                    ))
+                }
+            },
         }
     }
+}
+
+/// Whether endpoints would not understand clear text (KEP-3726, IANA's service names). Whom to trust is for a policy to
+/// say.
+fn needs_tls(protocol: &str) -> bool {
+    protocol == "kubernetes.io/wss" || protocol.eq_ignore_ascii_case("https")
 }
 
 /// What the endpoints of a port speak (Gateway API: GEP-1911). Protocols that say nothing new about HTTP change nothing.

@@ -20,6 +20,15 @@ pub(crate) fn resolved(unresolved: &[Problem]) -> Condition {
     )
 }
 
+/// The ResolvedRefs condition with a remark where nothing is wrong.
+pub(crate) fn resolved_with(unresolved: &[Problem], remark: String) -> Condition {
+    let mut condition = resolved(unresolved);
+    if unresolved.is_empty() {
+        condition.message = remark;
+    }
+    condition
+}
+
 /// A condition that does not hold.
 pub(crate) fn refuse(kind: ConditionType, problem: &Problem) -> Condition {
     Condition::new(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_ir::{DatapathSettings, ObjectName, ProxySettings, WorkerSettings};
+use gateway_ir::{AnnounceSettings, DatapathSettings, ObjectName, ProxySettings, WorkerSettings};
 
 use crate::conv;
 use crate::conv::config::ConfiguredPool;
@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) pools: Vec<ConfiguredPool>,
     /// Where the addresses of Gateways come from.
     pub(crate) addressing: Addressing,
+    pub(crate) announce: AnnounceSettings,
     pub(crate) datapath: DatapathSettings,
     pub(crate) workers: WorkerSettings,
     pub(crate) statuses: Vec<ObjectStatus>,
@@ -62,6 +63,7 @@ pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
         classes: BTreeMap::new(),
         pools: Vec::new(),
         addressing: Addressing::Local("no SanmonConfig has an address pool".to_owned()),
+        announce: AnnounceSettings::default(),
         datapath: DatapathSettings::default(),
         workers: WorkerSettings::default(),
         statuses: Vec::new(),
@@ -81,6 +83,12 @@ pub(crate) fn read(inputs: &Inputs, settings: &Settings) -> Config {
     let used = read_used(&names, inputs, settings, &mut config);
     for (parameters, class) in &ours {
         take_class(class, parameters, &used, &mut config);
+    }
+    // Of files there is no version: they are read by the types of this program.
+    if let Some(served) = &inputs.served {
+        for class in &mut config.statuses {
+            class.conditions.push(served.condition());
+        }
     }
     for (name, found) in &inputs.sanmon_configs {
         let refused = used.get(name).map(|it| it.refused.as_slice());
@@ -110,7 +118,10 @@ fn read_used(
             gateways,
             mut refused,
         } = conv::proxy::proxies(found);
+        let (announce, refused_there) = conv::announce::settings(found, inputs);
+        refused.extend(refused_there);
         if index == 0 {
+            config.announce = announce;
             config.datapath = conv::config::datapath(found);
             config.workers = workers;
             match conv::session_keys::session_keys(found, inputs) {

@@ -27,17 +27,21 @@ fn within(listeners: &mut [ListenerState]) {
         let end = start + same.take_while(|it| it.owner == owner).count();
         let (earlier, rest) = listeners.split_at_mut(start);
         let (own, _later) = rest.split_at_mut(end - start);
-        let conflicts: Vec<Option<Problem>> = own
+        for listener in own.iter_mut() {
+            let mut winners = earlier.iter().filter(|it| it.conflict.is_none());
+            listener.conflict = winners.find_map(|other| conflict(listener, other));
+        }
+        // One that has lost to another object is in nobody's way.
+        let left: Vec<&ListenerState> = own.iter().filter(|it| it.conflict.is_none()).collect();
+        let among: Vec<Option<Problem>> = own
             .iter()
             .map(|one| {
-                let winners = earlier.iter().filter(|it| it.conflict.is_none());
-                let equals = own.iter().filter(|other| other.id != one.id);
-                let others = winners.chain(equals);
-                others.filter_map(|other| conflict(one, other)).next()
+                let mut equals = left.iter().filter(|other| other.id != one.id);
+                equals.find_map(|other| conflict(one, other))
             })
             .collect();
-        for (listener, conflict) in own.iter_mut().zip(conflicts) {
-            listener.conflict = conflict;
+        for (listener, among) in own.iter_mut().zip(among) {
+            listener.conflict = listener.conflict.take().or(among);
         }
         start = end;
     }

@@ -2,6 +2,7 @@
 //!
 //! Defaults of the API are filled in here, so that a file and an API server mean the same.
 
+pub(crate) mod announce;
 pub(crate) mod backend_tls;
 pub(crate) mod certificates;
 pub(crate) mod class;

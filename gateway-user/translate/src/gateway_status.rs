@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use gateway_ir::ObjectName;
 
 use crate::Settings;
-use crate::condition::{refuse, resolved};
+use crate::condition::{refuse, resolved_with};
 use crate::config::Addressing;
 use crate::listener::{Addresses, GatewayState, ListenerState, Owner};
 use crate::listener_status;
 use crate::model::Problem;
 use crate::set_status;
 use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
+use crate::validity;
 
 /// The statuses of all Gateways.
 pub(crate) fn statuses(
@@ -27,13 +28,14 @@ pub(crate) fn statuses(
 }
 
 fn gateway(gateway: &GatewayState, addressing: &Addressing, settings: &Settings) -> ObjectStatus {
-    let meta = &gateway.model.meta;
+    let (meta, now) = (&gateway.model.meta, settings.time());
     let listeners = gateway.listeners_of(&Owner::Gateway);
-    let listeners = listeners.map(|it| listener_status::status(it, gateway, addressing));
+    let listeners = listeners.map(|it| listener_status::status(it, gateway, addressing, now));
     let mut conditions = vec![accepted(gateway), programmed(gateway, addressing)];
     if let Some(certificate) = &gateway.client_certificate {
         let problem = certificate.as_ref().err().cloned();
-        conditions.push(resolved(problem.as_slice()));
+        let remark = validity::remark(&gateway.client_validity, now);
+        conditions.push(resolved_with(problem.as_slice(), remark));
     }
     if gateway.model.clients.is_insecure() {
         conditions.push(Condition::new(

@@ -83,6 +83,7 @@ impl Ground {
             && same(&old.nodes, &new.nodes)
             && same(&old.sanmon_configs, &new.sanmon_configs)
             && same(&old.sanmon_gateway_configs, &new.sanmon_gateway_configs)
+            && old.served == new.served
     }
 }
 

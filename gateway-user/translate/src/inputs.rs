@@ -10,6 +10,7 @@ use crate::kinds::{
     SanmonGatewayConfig, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 use crate::object::Object;
+use crate::served::Served;
 use crate::status::{Kind, ObjectKey};
 
 /// Everything that is read, from files or from the API server. A copy shares all objects, and costs next to nothing.
@@ -53,6 +54,8 @@ pub struct Inputs {
     pub sanmon_configs: SharedMap<ObjectName, Arc<SanmonConfig>>,
     /// SanmonGatewayConfigs.
     pub sanmon_gateway_configs: SharedMap<ObjectName, Arc<SanmonGatewayConfig>>,
+    /// What of the Gateway API there can be; none: everything, as in files.
+    pub served: Option<Arc<Served>>,
 }
 
 impl Inputs {
@@ -74,9 +77,7 @@ impl Inputs {
             Object::EndpointSlice(it) => drop(self.endpoint_slices.insert(name, it)),
             Object::Secret(it) => drop(self.secrets.insert(name, it)),
             Object::ConfigMap(it) => drop(self.config_maps.insert(name, it)),
-            Object::ClusterTrustBundle(it) => {
-                drop(self.cluster_trust_bundles.insert(name, it));
-            }
+            Object::ClusterTrustBundle(it) => drop(self.cluster_trust_bundles.insert(name, it)),
             Object::Namespace(it) => drop(self.namespaces.insert(name, it)),
             Object::Node(it) => drop(self.nodes.insert(name, it)),
             Object::SanmonConfig(it) => drop(self.sanmon_configs.insert(name, it)),

@@ -31,6 +31,7 @@ mod condition;
 mod config;
 mod conflict;
 mod conv;
+mod expiry;
 mod filter_chain;
 mod gateway_config;
 mod gateway_status;
@@ -38,6 +39,7 @@ mod ground;
 mod hosts;
 mod http_route;
 pub mod inputs;
+pub mod key;
 pub mod kinds;
 mod l4_route;
 mod listener;
@@ -49,6 +51,7 @@ pub mod object;
 mod overlap;
 mod routes;
 mod selector;
+pub mod served;
 mod set_status;
 pub mod shadow;
 pub mod status;
@@ -57,6 +60,7 @@ mod streams;
 mod tls_route;
 mod translator;
 mod uses;
+mod validity;
 mod vips;
 
 use std::net::IpAddr;
@@ -64,12 +68,16 @@ use std::net::IpAddr;
 use gateway_ir::Snapshot;
 use serde::Serialize;
 
+use validity::Time;
+
 pub use inputs::Inputs;
+pub use key::{Kind, ObjectKey};
 pub use object::{Object, ObjectError};
+pub use served::Served;
 pub use shadow::Warning;
 pub use status::{
-    AncestorStatus, Condition, ConditionStatus, ConditionType, Kind, ListenerStatus, ObjectKey,
-    ObjectStatus, ParentReference, ParentStatus, Reason,
+    AncestorStatus, Condition, ConditionStatus, ConditionType, ListenerStatus, ObjectStatus,
+    ParentReference, ParentStatus, Reason,
 };
 pub use statuses::Statuses;
 pub use translator::Translator;
@@ -83,6 +91,24 @@ pub struct Settings {
     pub own_addresses: Vec<IpAddr>,
     /// Whether addresses are announced.
     pub announce: Announce,
+    /// The time in seconds since 1970, which certificates are judged by; 0: they are not. It changes what is said, and
+    /// never what is served.
+    pub now: i64,
+}
+
+impl Settings {
+    fn time(&self) -> Time {
+        Time::new(self.now)
+    }
+
+    /// Whether everything that is served is the same under other settings.
+    fn serves_as(&self, other: &Self) -> bool {
+        *self
+            == Self {
+                now: self.now,
+                ..other.clone()
+            }
+    }
 }
 
 impl Default for Settings {
@@ -91,6 +117,7 @@ impl Default for Settings {
             controller_name: "sanmon.dev/gateway-controller".to_owned(),
             own_addresses: Vec::new(),
             announce: Announce::On,
+            now: 0,
         }
     }
 }
@@ -113,6 +140,10 @@ pub struct Outcome {
     pub statuses: Statuses,
     /// What is served as configured, and hardly as meant; sorted.
     pub warnings: Vec<Warning>,
+    /// Certificates that are used before their time or after it; sorted.
+    pub certificates: Vec<Warning>,
+    /// When, in seconds since 1970, something else is to be said of certificates; none: never.
+    pub until: Option<i64>,
 }
 
 /// Translates all objects, from nothing.

@@ -17,6 +17,7 @@ use crate::listener_set::{self, SetState};
 use crate::listener_tls::{self, Terms};
 use crate::model::{Gateway, Listener, ListenerProtocol, Problem, TlsMode};
 use crate::status::{Kind, Reason};
+use crate::validity::Validity;
 
 /// A Gateway of one of our classes.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct GatewayState {
     pub(crate) sets: Vec<SetState>,
     /// What it shows to endpoints, if it is told to.
     pub(crate) client_certificate: Option<Result<Arc<Certificate>, Problem>>,
+    /// Its time.
+    pub(crate) client_validity: Option<Validity>,
 }
 
 /// The addresses of a Gateway.
@@ -72,6 +75,8 @@ pub(crate) struct ListenerState {
     pub(crate) unresolved: Vec<Problem>,
     pub(crate) supported: Vec<Kind>,
     pub(crate) certificates: Vec<Arc<Certificate>>,
+    /// The times of the certificates.
+    pub(crate) validities: Vec<Validity>,
     pub(crate) clients: Option<ClientValidation>,
     /// The routes that are attached.
     pub(crate) routes: BTreeSet<(Kind, ObjectName)>,
@@ -141,14 +146,17 @@ pub(crate) fn gateways(
             Some(problem) => Err(class_problem(problem)),
             None => configs.settings(&model, &class.proxy),
         };
+        let shown = listener_tls::client_certificate(&model, inputs, grants);
+        let shown_ok = shown.as_ref().and_then(|it| it.as_ref().ok());
         let mut state = GatewayState {
+            client_validity: shown_ok.and_then(|it| Validity::of(it)),
             refused: settings.as_ref().err().cloned(),
             settings: settings.unwrap_or_default(),
             addresses: Addresses::None,
             unassigned: None,
             listeners: Vec::new(),
             sets: Vec::new(),
-            client_certificate: listener_tls::client_certificate(&model, inputs, grants),
+            client_certificate: shown,
             model,
         };
         let site = Site { inputs, grants };
@@ -221,6 +229,7 @@ impl Site<'_> {
                 .chain(bad_kinds)
                 .collect(),
             supported,
+            validities: Validity::of_all(&certificates),
             certificates,
             clients: clients.unwrap_or_default(),
             routes: BTreeSet::new(),

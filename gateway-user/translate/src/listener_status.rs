@@ -1,16 +1,18 @@
 //! The conditions of listeners, whoever has them.
 
-use crate::condition::{refuse, resolved};
+use crate::condition::{refuse, resolved_with};
 use crate::config::Addressing;
 use crate::listener::{Addresses, GatewayState, ListenerState};
 use crate::model::{ListenerProtocol, Problem};
 use crate::status::{Condition, ConditionStatus, ConditionType, ListenerStatus, Reason};
+use crate::validity::{self, Time};
 
 /// The status of a listener, of a Gateway or of a ListenerSet.
 pub(crate) fn status(
     listener: &ListenerState,
     gateway: &GatewayState,
     addressing: &Addressing,
+    now: Time,
 ) -> ListenerStatus {
     let problem = listener.conflict.as_ref().or(listener.rejected.as_ref());
     let accepted = match problem {
@@ -45,7 +47,8 @@ pub(crate) fn status(
             message,
         ),
     };
-    let resolved = resolved(&listener.unresolved);
+    let remark = validity::remark(&listener.validities, now);
+    let resolved = resolved_with(&listener.unresolved, remark);
     let mut conditions = vec![accepted, resolved, programmed, conflicted];
     conditions.extend(
         listener

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_ir::{Certificate, ClientValidation, ObjectName};
 
-use crate::authority::{self, Fault};
+use crate::authority::{self, Fault, Holder};
 use crate::conv;
 use crate::conv::grant::Grants;
 use crate::inputs::Inputs;
@@ -120,7 +120,7 @@ impl Terms<'_> {
 
     fn authority(self, reference: &ObjectRef) -> Result<Vec<Vec<u8>>, Problem> {
         let name = &reference.name;
-        let is_map = reference.group.is_empty() && reference.kind == "ConfigMap";
+        let is_map = authority::holder(reference, self.inputs) == Some(Holder::ConfigMap);
         if is_map && !self.grants.permit(Kind::Gateway, self.gateway, reference) {
             let message = format!(
                 "no ReferenceGrant lets Gateways of namespace {} use ConfigMap {name}",

@@ -11,15 +11,17 @@ use crate::listener_set::SetState;
 use crate::listener_status;
 use crate::model::Problem;
 use crate::status::{Condition, ConditionStatus, ConditionType, Kind, ObjectStatus, Reason};
+use crate::validity::Time;
 
 /// The statuses of all ListenerSets that name one of our Gateways.
 pub(crate) fn statuses(
     gateways: &BTreeMap<ObjectName, GatewayState>,
     addressing: &Addressing,
+    now: Time,
 ) -> Vec<ObjectStatus> {
     let sets = gateways.values().flat_map(|gateway| {
         let sets = gateway.sets.iter();
-        sets.map(move |set| status(set, gateway, addressing))
+        sets.map(move |set| status(set, gateway, addressing, now))
     });
     sets.collect()
 }
@@ -43,11 +45,16 @@ fn listeners<'a>(set: &SetState, gateway: &'a GatewayState) -> Vec<&'a ListenerS
         .collect()
 }
 
-fn status(set: &SetState, gateway: &GatewayState, addressing: &Addressing) -> ObjectStatus {
+fn status(
+    set: &SetState,
+    gateway: &GatewayState,
+    addressing: &Addressing,
+    now: Time,
+) -> ObjectStatus {
     let listeners = listeners(set, gateway);
     let entries = listeners
         .iter()
-        .map(|it| listener_status::status(it, gateway, addressing));
+        .map(|it| listener_status::status(it, gateway, addressing, now));
     ObjectStatus {
         conditions: conditions(set, gateway, &listeners, addressing),
         listeners: entries.collect(),

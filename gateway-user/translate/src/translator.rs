@@ -19,7 +19,7 @@ use crate::status::{Kind, ObjectKey};
 use crate::statuses::Statuses;
 use crate::streams::Streams;
 use crate::uses::Uses;
-use crate::{Outcome, Settings, assemble, conv, gateway_status, set_status};
+use crate::{Outcome, Settings, assemble, conv, expiry, gateway_status, set_status};
 
 /// Translates states that follow each other, at the cost of what changed between them.
 #[derive(Debug, Default)]
@@ -53,7 +53,8 @@ impl Translator {
             Some((old, known)) => (old, Some(known)),
             None => (Inputs::default(), None),
         };
-        let stands = known.as_ref() == Some(settings) && Ground::is_same(&old, inputs);
+        let stands =
+            known.is_some_and(|it| it.serves_as(settings)) && Ground::is_same(&old, inputs);
         let mut ground = match self.ground.take().filter(|_| stands) {
             Some(ground) => ground,
             None => Ground::new(inputs, settings),
@@ -71,10 +72,14 @@ impl Translator {
         let snapshot = assemble::snapshot(&ground, &self.hosts, &self.streams);
         let listeners = snapshot.http.iter().flat_map(|port| &port.listeners);
         let served = listeners.map(|listener| listener.id.clone()).collect();
+        let certificates = expiry::warnings(&ground.gateways, settings.time());
+        let until = expiry::next_change(&ground.gateways, settings.time());
         self.ground = Some(ground);
         self.last = Some((inputs.clone(), settings.clone()));
         Outcome {
             warnings: self.hosts.warnings(served),
+            certificates,
+            until,
             statuses: self.statuses.clone(),
             snapshot,
         }
@@ -189,7 +194,11 @@ impl Translator {
             config, gateways, ..
         } = ground;
         let mut said = gateway_status::statuses(gateways, &config.addressing, settings);
-        said.extend(set_status::statuses(gateways, &config.addressing));
+        said.extend(set_status::statuses(
+            gateways,
+            &config.addressing,
+            settings.time(),
+        ));
         said.extend(ground.policies.statuses(&self.uses));
         said.extend(config.statuses.iter().cloned());
         said.extend(ground.gateway_configs.iter().cloned());

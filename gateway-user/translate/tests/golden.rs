@@ -149,7 +149,8 @@ fn brief(value: Value) -> Value {
     let settings = gateway_ir::ProxySettings::default();
     let settings = serde_json::to_value(settings).expect("serializes");
     let keep = |name: &str, value: &Value| {
-        let is_default = ["datapath", "proxy"].contains(&name) && defaults.get(name) == Some(value)
+        let is_default = ["announce", "datapath", "proxy"].contains(&name)
+            && defaults.get(name) == Some(value)
             || name == "settings" && *value == settings
             || name == "kind" && value == "Http";
         let is_empty = match value {

@@ -71,6 +71,10 @@ impl<Out: Write, Log: Write> Progress<Out, Log> {
         if outcome == "FAIL" {
             self.failed.push(name.to_owned());
         }
+        // Tests of what is no gateway are skipped by the dozen, and all others when one is asked for.
+        if outcome == "SKIP" {
+            return Ok(());
+        }
         writeln!(self.out, "{outcome} {name} {time}").context("cannot write to standard output")
     }
 
@@ -121,6 +125,7 @@ mod tests {
         let run = "=== RUN   TestConformance\n=== RUN   TestConformance/A\n    a.go:1: fine\n=== PAUSE TestConformance/A\n\
                    === RUN   TestConformance/B/part\n    b.go:2: broken\n=== NAME  TestConformance/A\n    a.go:3: done\n\
                    --- FAIL: TestConformance (2.00s)\n    --- PASS: TestConformance/A (1.00s)\n    \
+                   --- SKIP: TestConformance/MeshA (0.00s)\n    \
                    --- FAIL: TestConformance/B (1.50s)\n        --- FAIL: TestConformance/B/part (1.40s)\n";
 
         let (mut out, mut log) = (Vec::new(), Vec::new());
@@ -131,7 +136,7 @@ mod tests {
         let out = String::from_utf8(out).expect("text");
         assert_eq!(
             out,
-            "PASS A (1.00s)\nFAIL B (1.50s)\n\nfailed: B\n      b.go:2: broken\nconformance: 1 FAIL, 1 PASS\n"
+            "PASS A (1.00s)\nFAIL B (1.50s)\n\nfailed: B\n      b.go:2: broken\nconformance: 1 FAIL, 1 PASS, 1 SKIP\n"
         );
         assert_eq!(log, run.as_bytes());
     }

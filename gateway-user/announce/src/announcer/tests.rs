@@ -1,15 +1,20 @@
 //! Promises of the state machine, as tables and as properties over random histories.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
-use gateway_ir::{Mac, ObjectName};
+use gateway_ir::{Mac, ObjectName, Pool, Vip};
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
 
 use super::*;
 use crate::ndp;
 
+mod conflicts;
+mod pair;
+
 const LEASE: Duration = Duration::from_secs(1);
+static RULES: LazyLock<AnnounceSettings> = LazyLock::new(AnnounceSettings::default);
 const ETH0: Mac = Mac([2, 0, 0, 0, 0, 10]);
 
 #[test]
@@ -76,7 +81,7 @@ fn expired_address_is_won_again_and_told_again() {
     drain(&mut announcer);
     announcer.advance(at(1500));
     let commands = drain(&mut announcer);
-    assert_eq!(announcer.owners()[0].since, Some(at(1500)));
+    assert_eq!(announcer.owners(at(0))[0].since, at(1500));
     assert_eq!(commands.first(), Some(&answer("192.168.2.200", 3, 2500)));
     assert_eq!(operations(&commands), [1, 2]);
     announcer.advance(at(1600));
@@ -183,10 +188,12 @@ fn chooses_interfaces_by_name_or_else_by_subnet() {
                 pools: &pools,
                 interfaces: &[eth0(3), other.clone()],
                 peers: &[],
+                rules: &RULES,
+                witnesses: &[],
                 part: None,
             },
         );
-        assert_eq!(announcer.owners()[0].interfaces, expected);
+        assert_eq!(announcer.owners(at(0))[0].interfaces, expected);
     }
 }
 
@@ -263,7 +270,7 @@ proptest! {
                 }
             }
             let owned: Vec<IpAddr> = announcer
-                .owners()
+                .owners(at(0))
                 .into_iter()
                 .filter(|ownership| ownership.decision == Decision::Announce)
                 .map(|ownership| ownership.vip)
@@ -292,6 +299,8 @@ fn update(
         now,
         View {
             peers,
+            rules: &RULES,
+            witnesses: &[],
             part: None,
             vips: &vips,
             pools: &pools(),
@@ -303,6 +312,7 @@ fn update(
 fn announcer() -> Announcer {
     Announcer::new(Settings {
         lease: LEASE,
+        first_use: Caution::None,
         ..Settings::new(NodeName("node-1".into()))
     })
 }
@@ -343,6 +353,8 @@ fn view<'a>(vips: &'a [Vip], interfaces: &'a [Interface]) -> View<'a> {
         pools: POOLS.get_or_init(pools),
         interfaces,
         peers: &[],
+        rules: &RULES,
+        witnesses: &[],
         part: None,
     }
 }
@@ -352,7 +364,7 @@ fn drain(announcer: &mut Announcer) -> Vec<Command> {
 }
 
 fn decision(announcer: &Announcer) -> Decision {
-    announcer.owners()[0].decision
+    announcer.owners(at(0))[0].decision
 }
 
 fn answer(address: &str, interface: u32, until_ms: u64) -> Command {

@@ -68,6 +68,12 @@ impl Candidate {
         self.state = State::Asking { first, since: now };
     }
 
+    /// Holds it without grants, as one of two nodes may.
+    pub(super) fn take(&mut self, now: Duration, first: u64) {
+        self.granted.clear();
+        self.state = State::Held { first, since: now };
+    }
+
     /// Gives up; what was granted before never counts again.
     pub(super) fn drop_claim(&mut self, now: Duration, pause: Duration) {
         self.granted.clear();

@@ -99,11 +99,14 @@ impl Grants {
         told.collect()
     }
 
+    /// Whose an address is.
+    pub(super) fn holder(&self, vip: IpAddr) -> Option<NodeId> {
+        self.entries.get(&vip).map(|grant| grant.holder)
+    }
+
     /// Tells whether an address is a node's.
     pub(super) fn is_granted(&self, vip: IpAddr, node: NodeId) -> bool {
-        self.entries
-            .get(&vip)
-            .is_some_and(|grant| grant.holder == node)
+        self.holder(vip) == Some(node)
     }
 
     /// Frees what a node held and does not ask for any more: it fell silent before it said so.

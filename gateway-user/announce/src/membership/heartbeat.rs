@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use gateway_ir::NodeName;
+use gateway_ir::{Mac, NodeName};
 
 use super::terms::Terms;
 
@@ -66,6 +66,8 @@ pub struct Heartbeat {
     pub granted: Vec<Granted>,
     /// The nodes that a speaker who is a voter hears, itself among them, sorted.
     pub alive: Vec<(NodeId, Serving)>,
+    /// The Ethernet addresses that the speaker answers with; empty: it does not say, as the release before did not.
+    pub macs: Vec<Mac>,
 }
 
 /// What a node has received from another.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId};
+use gateway_ir::Mac;
+
+use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance};
 use super::terms::Terms;
 
 /// Heartbeats whose send times are remembered: more than are under way in the life of any lease.
@@ -58,6 +60,9 @@ pub(super) struct Peer {
     pub(super) serving: Serving,
     pub(super) granted: BTreeMap<IpAddr, Granted>,
     pub(super) alive: Vec<(NodeId, Serving)>,
+    pub(super) macs: Vec<Mac>,
+    /// When it last said that it answers for an address, also in what may be a recording.
+    pub(super) claims: BTreeMap<IpAddr, Duration>,
 }
 
 /// What a heartbeat is good for.
@@ -85,6 +90,8 @@ impl Peer {
             serving: Serving::Nothing,
             granted: BTreeMap::new(),
             alive: Vec::new(),
+            macs: Vec::new(),
+            claims: BTreeMap::new(),
         }
     }
 
@@ -111,6 +118,7 @@ impl Peer {
             self.accepted = 0;
         }
         (self.incarnation, self.sequence) = place;
+        self.note_claims(now, heartbeat, longest);
         let Some(sent) = echoed else {
             return Worth::Hearsay;
         };
@@ -122,7 +130,19 @@ impl Peer {
         self.serving = heartbeat.serving;
         self.granted = heartbeat.granted.iter().map(|it| (it.vip, *it)).collect();
         self.alive.clone_from(&heartbeat.alive);
+        self.macs.clone_from(&heartbeat.macs);
         Worth::Fresh
+    }
+
+    fn note_claims(&mut self, now: Duration, heartbeat: &Heartbeat, longest: Duration) {
+        self.claims
+            .retain(|_, at| now.saturating_sub(*at) <= longest);
+        for asked in &heartbeat.asked {
+            match asked.stance {
+                Stance::Held | Stance::Released(_) => drop(self.claims.insert(asked.vip, now)),
+                Stance::Wanted => {}
+            }
+        }
     }
 
     /// Notes that the wishes of the newest heartbeat were taken into account.

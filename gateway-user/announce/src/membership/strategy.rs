@@ -58,12 +58,9 @@ impl Membership {
             self.eager |= candidate.state != before;
         }
         self.hand_over(now, &mut plan);
-        let (voters, majority) = (self.sets.voters(), self.sets.majority());
-        let leases = self
-            .candidates
-            .values()
-            .filter(|it| it.held_since().is_some());
-        let ends = leases.filter_map(|it| it.until(voters, majority));
+        let leases = self.candidates.iter();
+        let leases = leases.filter(|(_, it)| it.held_since().is_some());
+        let ends = leases.filter_map(|(vip, it)| self.until(*vip, it));
         self.due = ends.chain(due).min();
     }
 

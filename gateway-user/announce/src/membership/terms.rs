@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use gateway_ir::AnnounceSettings;
+
 /// One node's lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -15,6 +17,14 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// What the configuration says.
+    pub(crate) fn of(settings: &AnnounceSettings) -> Self {
+        Self {
+            beat: settings.beat,
+            lease: settings.beat.saturating_mul(settings.misses),
+        }
+    }
+
     /// How long a voter keeps its word to a node with these terms: two clocks may differ by 2 %, and a tenth of a beat
     /// or so is spent between a decision and the kernel's map.
     pub fn grant(&self) -> Duration {

@@ -7,6 +7,7 @@ use proptest::{collection, sample};
 use self::world::World;
 use super::*;
 
+mod pair;
 mod world;
 
 /// Steps of random histories, all together: what runs at every build. The full run sets another number.

@@ -131,13 +131,14 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
         vec(asked, 0..9),
         vec(granted, 0..9),
         vec((node(), serving()), 0..9),
+        vec(any::<[u8; 6]>().prop_map(Mac), 0..4),
     );
     let terms = (1_u64..20_000_000, 1_u64..3).prop_map(|(beat, count)| Terms {
         beat: Duration::from_micros(beat),
         lease: Duration::from_micros(beat * count),
     });
     (any::<[u64; 6]>(), serving(), option::of(echo), lists, terms).prop_map(
-        |(words, serving, echo, (asked, granted, alive), terms)| Heartbeat {
+        |(words, serving, echo, (asked, granted, alive, macs), terms)| Heartbeat {
             from: NodeId(words[0]),
             to: NodeId(words[1]),
             incarnation: words[2],
@@ -150,6 +151,7 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
             asked,
             granted,
             alive,
+            macs,
         },
     )
 }
@@ -178,5 +180,6 @@ fn heartbeat() -> Heartbeat {
         asked: Vec::new(),
         granted: Vec::new(),
         alive: Vec::new(),
+        macs: Vec::new(),
     }
 }

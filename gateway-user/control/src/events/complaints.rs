@@ -122,7 +122,7 @@ fn complaints(status: &ObjectStatus) -> Vec<(Place, &Condition)> {
 /// Whether a condition says something bad that no other condition says already.
 fn is_complaint(condition: &Condition) -> bool {
     match condition.kind {
-        ConditionType::Accepted | ConditionType::ResolvedRefs => {
+        ConditionType::Accepted | ConditionType::ResolvedRefs | ConditionType::SupportedVersion => {
             condition.status == ConditionStatus::False
         }
         // What is not valid is not programmed either, and has been complained of.

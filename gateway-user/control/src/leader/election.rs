@@ -10,6 +10,24 @@ pub const DURATION: Duration = Duration::from_secs(15);
 /// How long its holder trusts it, counted from the moment the request was sent.
 const TRUST: Duration = Duration::from_secs(10);
 
+/// How long a Lease lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// After it was renewed, in the eyes of others.
+    pub duration: Duration,
+    /// How long its holder trusts it, counted from the moment the request was sent.
+    pub trust: Duration,
+}
+
+impl Default for Term {
+    fn default() -> Self {
+        Self {
+            duration: DURATION,
+            trust: TRUST,
+        }
+    }
+}
+
 /// A Lease as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -38,6 +56,7 @@ pub enum Attempt {
 #[derive(Debug)]
 pub struct Election {
     identity: String,
+    term: Term,
     /// The record that was read last, and when it was read first.
     seen: Option<(Record, Duration)>,
     held_until: Option<Duration>,
@@ -46,8 +65,14 @@ pub struct Election {
 impl Election {
     /// Starts without the Lease.
     pub fn new(identity: String) -> Self {
+        Self::with_term(identity, Term::default())
+    }
+
+    /// The same for a Lease that does not last as usual.
+    pub fn with_term(identity: String, term: Term) -> Self {
         Self {
             identity,
+            term,
             seen: None,
             held_until: None,
         }
@@ -63,7 +88,7 @@ impl Election {
             Some((last, since)) if *last == record => *since,
             Some(_) | None => now,
         };
-        let over = since + record.duration.unwrap_or(DURATION) <= now;
+        let over = since + record.duration.unwrap_or(self.term.duration) <= now;
         let attempt = match &record.holder {
             Some(holder) if *holder == self.identity => Attempt::Renew,
             Some(_) if over => Attempt::Take,
@@ -79,12 +104,17 @@ impl Election {
 
     /// The attempt that was sent at `sent` was accepted.
     pub fn won(&mut self, sent: Duration) {
-        self.held_until = Some(sent + TRUST);
+        self.held_until = Some(sent + self.term.trust);
     }
 
     /// Somebody else was faster.
     pub fn lost(&mut self) {
         self.held_until = None;
+    }
+
+    /// How long the Lease lasts.
+    pub fn term(&self) -> Term {
+        self.term
     }
 
     /// Until when this process may act as the holder.

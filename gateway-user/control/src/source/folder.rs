@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use gateway_crds::rules::violations;
 use gateway_translate::{Inputs, Object, ObjectError, ObjectKey};
 use serde_json::Value;
 
@@ -20,7 +21,10 @@ use self::place::Place;
 pub(super) use self::walk::is_yaml;
 use super::document::{self, Document, FILE_BYTES_MAX};
 use crate::publish::Content;
-use crate::{Problem, Severity};
+use crate::{Problem, Severity, peer};
+
+/// Where the key of the heartbeats is: files have no namespace of an agent.
+const NAMESPACE: &str = "sanmon-system";
 
 /// A folder with the last good content of each of its files.
 #[derive(Debug)]
@@ -124,7 +128,11 @@ impl Folder {
             }
         }
         problems.sort();
-        Content { inputs, problems }
+        Content {
+            membership_key: peer::membership_key(&inputs, NAMESPACE),
+            inputs,
+            problems,
+        }
     }
 }
 
@@ -175,6 +183,12 @@ impl File {
                             .iter()
                             .map(|field| place.ignored(format!("unknown field {field}: ignored"))),
                     );
+                    let refused = violations(placed.key.kind.as_str(), &document.value);
+                    self.problems.extend(refused.iter().map(|violation| {
+                        place.error(format!(
+                            "{violation}; no API server would take it, and it is served as far as it can be"
+                        ))
+                    }));
                     self.objects.push(placed);
                 }
                 Err(error @ ObjectError::UnknownKind { .. }) => {

@@ -1,4 +1,4 @@
-//! The API server as a source: one watch per kind, one per referenced Secret and ConfigMap, all into one store.
+//! The API server as a source: one watch per kind, one per referenced Secret, ConfigMap and ClusterTrustBundle, all into one store.
 //!
 //! Objects are taken as JSON and read one by one, so an object that does not fit its type is that object's problem and
 //! never the watch's. Nothing is published before everything has been listed once. When the API server is away, what
@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use gateway_ir::ObjectName;
 use gateway_translate::{Kind, ObjectKey};
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -25,7 +26,7 @@ use self::store::{Store, key_of, problem};
 use crate::infrastructure::service::SeenService;
 use crate::seen::SeenAll;
 use crate::seen_status::Seen;
-use crate::{Content, Problem};
+use crate::{Content, Problem, peer};
 
 /// Events that wait for the store; a watch that is faster waits.
 const EVENTS_MAX: usize = 1024;
@@ -35,6 +36,8 @@ const EVENTS_MAX: usize = 1024;
 pub struct Settings {
     /// The controller name of our GatewayClasses: only their Gateways make Secrets be read.
     pub controller: String,
+    /// The namespace of the agent: the Secret with the key of the heartbeats is there.
+    pub namespace: String,
 }
 
 /// What the source shows beside contents: the objects that are written, as the API server has them.
@@ -50,7 +53,7 @@ pub struct Shown {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct WatchId {
     kind: Kind,
-    /// Secrets and ConfigMaps are watched one by one.
+    /// Secrets, ConfigMaps and ClusterTrustBundles are watched one by one.
     one: Option<ObjectKey>,
 }
 
@@ -178,7 +181,11 @@ impl Source {
 
     /// Starts and ends the watches of single objects.
     fn follow_references(&mut self) {
-        let wanted = self.store.referenced(&self.settings.controller);
+        let mut wanted = self.store.referenced(&self.settings.controller);
+        wanted.insert(ObjectKey {
+            kind: Kind::Secret,
+            name: ObjectName::new(self.settings.namespace.clone(), peer::SECRET),
+        });
         let gone = self.watches.keys().filter_map(|id| id.one.clone());
         let gone: Vec<_> = gone.filter(|it| !wanted.contains(it)).collect();
         for key in gone {
@@ -278,7 +285,7 @@ impl Source {
 
     /// Everything, if something is new; the first time only when every list is complete.
     fn content(&mut self) -> Option<Content> {
-        self.catalog.as_ref()?;
+        let catalog = self.catalog.as_ref()?;
         let watches = self.watches.values();
         let mut states = watches.clone().map(|it| it.state);
         self.complete = self.complete || states.all(|it| it == State::Ready);
@@ -286,7 +293,11 @@ impl Source {
             return None;
         }
         let problems = watches.filter_map(|it| it.problem.clone()).collect();
-        self.store.take_changed(&problems)
+        let mut content = self.store.take_changed(&problems)?;
+        let namespace = &self.settings.namespace;
+        content.inputs.served = Some(Arc::clone(&catalog.served));
+        content.membership_key = peer::membership_key(&content.inputs, namespace);
+        Some(content)
     }
 }
 
@@ -307,7 +318,10 @@ fn forbidden(error: &watcher::Error) -> Option<&str> {
 
 /// Kinds of which only the objects that are referenced are read.
 fn is_single(kind: Kind) -> bool {
-    matches!(kind, Kind::Secret | Kind::ConfigMap)
+    matches!(
+        kind,
+        Kind::Secret | Kind::ConfigMap | Kind::ClusterTrustBundle
+    )
 }
 
 /// Watches until it is aborted; `watcher` repeats what fails, ever more slowly.
@@ -333,6 +347,11 @@ fn watch(
             None => watcher(Api::all_with(client, resource), config)
                 .default_backoff()
                 .boxed(),
+            Some(key) if !key.kind.is_namespaced() => {
+                watcher(Api::all_with(client, resource), config)
+                    .default_backoff()
+                    .boxed()
+            }
             Some(key) => {
                 let api = Api::namespaced_with(client, &key.name.namespace, resource);
                 watcher(api, config).default_backoff().boxed()

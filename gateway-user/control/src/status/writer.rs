@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use gateway_translate::{ObjectKey, ObjectStatus};
+use gateway_translate::{Kind, ObjectKey, ObjectStatus};
 use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
@@ -33,11 +33,15 @@ const FIELD_MANAGER: &str = "sanmon";
 /// What has to be in the API server, sorted.
 pub type Wanted = Option<Arc<Vec<ObjectStatus>>>;
 
+/// What a GatewayClass is to say that it supports; none: that is not known yet.
+pub type Features = Option<Arc<Vec<&'static str>>>;
+
 /// The writer and what it knows.
 pub struct Writer {
     client: Client,
     controller: String,
-    features: &'static [&'static str],
+    /// What GatewayClasses say that they support.
+    features: Arc<Vec<&'static str>>,
     seen: SeenAll<Seen>,
     objects: BTreeMap<ObjectKey, Object>,
     start: Instant,
@@ -73,16 +77,11 @@ enum Written {
 
 impl Writer {
     /// A writer that has written nothing yet.
-    pub fn new(
-        client: Client,
-        controller: String,
-        features: &'static [&'static str],
-        seen: SeenAll<Seen>,
-    ) -> Self {
+    pub fn new(client: Client, controller: String, seen: SeenAll<Seen>) -> Self {
         Self {
             client,
             controller,
-            features,
+            features: Arc::default(),
             seen,
             objects: BTreeMap::new(),
             start: Instant::now(),
@@ -93,12 +92,16 @@ impl Writer {
     pub async fn run(
         mut self,
         mut wanted: watch::Receiver<Wanted>,
+        mut features: watch::Receiver<Features>,
         mut leadership: watch::Receiver<Leadership>,
     ) {
         let mut seen = self.seen.changes();
         loop {
             seen.mark_unchanged();
             let statuses = wanted.borrow_and_update().clone();
+            if let Some(features) = features.borrow_and_update().clone() {
+                self.support(features);
+            }
             let is_leader = holds(*leadership.borrow_and_update());
             let mut wakeup = None;
             if let (Some(statuses), true) = (statuses, is_leader) {
@@ -109,10 +112,26 @@ impl Writer {
             let wakeup = wakeup.map(|it| self.start + it);
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
+                changed = features.changed() => if changed.is_err() { return },
                 changed = leadership.changed() => if changed.is_err() { return },
                 _ = seen.changed() => {}
                 () = sleep_until(wakeup.unwrap_or_else(Instant::now)), if wakeup.is_some() => {}
             }
+        }
+    }
+
+    /// Takes over what is supported: classes are looked at again if that is new.
+    fn support(&mut self, features: Arc<Vec<&'static str>>) {
+        if self.features == features {
+            return;
+        }
+        self.features = features;
+        for (_, class) in self
+            .objects
+            .iter_mut()
+            .filter(|(key, _)| key.kind == Kind::GatewayClass)
+        {
+            class.settled = None;
         }
     }
 
@@ -123,7 +142,7 @@ impl Writer {
         let author = Author {
             controller: &self.controller,
             now: &stamp,
-            features: self.features,
+            features: &self.features,
         };
         let seen = self.seen.all();
         self.objects.retain(|key, _| seen.contains_key(key));
@@ -167,7 +186,7 @@ impl Writer {
     }
 
     async fn write(&mut self, writes: Vec<Write>, leadership: &watch::Receiver<Leadership>) {
-        let (client, controller, features) = (&self.client, &self.controller, self.features);
+        let (client, controller, features) = (&self.client, &self.controller, &self.features);
         let results = stream::iter(writes).map(|write| async move {
             // Each write asks anew: a Lease can end while a long queue is worked off.
             if !holds(*leadership.borrow()) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gateway_control::cluster::{self, Connection, Outlook};
 use gateway_control::events::Events;
 use gateway_control::leader::Candidacy;
+use gateway_control::leader::arbiter::{Arbitration, Need, Verdict};
 use gateway_control::source::document;
 use gateway_control::status::merge;
 use gateway_control::{Cluster, Published, Publisher, leader};
@@ -28,6 +29,9 @@ pub(crate) struct Control {
     pub(crate) published: watch::Receiver<Option<Arc<Published>>>,
     /// Whether it may lead.
     pub(crate) candidacy: watch::Sender<Candidacy>,
+    /// Whether it needs a decision between two agents, and what that is.
+    pub(crate) need: watch::Sender<Need>,
+    pub(crate) verdicts: watch::Receiver<Verdict>,
     _cluster: Cluster,
 }
 
@@ -49,6 +53,8 @@ impl Control {
         let published = publisher.published();
         let (sender, wanted) = watch::channel(None);
         let candidacy = watch::Sender::new(Candidacy::Stands);
+        let need = watch::Sender::default();
+        let (verdict, verdicts) = watch::channel(Verdict::None);
         let mut changes = published.clone();
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
@@ -64,11 +70,17 @@ impl Control {
             published: published.clone(),
             candidacy: candidacy.subscribe(),
             events: Events::default(),
+            arbitration: Arbitration {
+                wanted: need.subscribe(),
+                verdict: Arc::new(verdict),
+            },
         };
         let cluster = Cluster::start(settings, outlook, publish).expect("a cluster");
         Self {
             published,
             candidacy,
+            need,
+            verdicts,
             _cluster: cluster,
         }
     }

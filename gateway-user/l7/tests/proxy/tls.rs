@@ -6,7 +6,7 @@ use std::sync::Arc;
 use gateway_ir::{Certificate, PortProtocol, Snapshot};
 use http::Request;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{AlertDescription, ClientConfig, ProtocolVersion, RootCertStore, version};
+use rustls::{AlertDescription, ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, version};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -27,6 +27,8 @@ async fn the_server_name_chooses_listener_and_certificate_and_alpn_the_engine() 
     let session = stream.get_ref().1;
     assert_eq!(session.alpn_protocol(), Some(&b"h2"[..]));
     assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    let group = session.negotiated_key_exchange_group().map(|it| it.name());
+    assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
     let request = Request::get("https://a.test/").body(Default::default());
     let answer = Http2::over(stream)
         .await

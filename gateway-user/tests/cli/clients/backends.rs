@@ -107,18 +107,21 @@ async fn an_answer_that_breaks_off_is_broken_off_for_the_client() {
     let short = Pod::start(move |stream| say(stream, head)).await;
     let chunks = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n";
     let unended = Pod::start(move |stream| say(stream, chunks)).await;
+    let cancelled = Pod::start(cancel).await;
     let port = free_port();
     let conf = Conf::new();
     let listeners = json!([{"name": "web", "port": port, "protocol": "HTTP"}]);
     let mut objects = gateway(listeners, json!({})).to_vec();
-    let rules = json!([below("short"), below("unended")]);
+    let rules = json!([below("short"), below("unended"), below("cancelled")]);
     objects.push(route("HTTPRoute", "shop", &[HOST], rules));
     objects.extend(service("short", None, &[short.port]));
     objects.extend(service("unended", None, &[unended.port]));
+    let h2c = Some("kubernetes.io/h2c");
+    objects.extend(service("cancelled", h2c, &[cancelled.port]));
     conf.write("site.yaml", &file(objects));
     let _agent = Agent::start(&conf);
 
-    for path in ["/short", "/unended"] {
+    for path in ["/short", "/unended", "/cancelled"] {
         let mut client = Client::http1(tcp(port).await).await;
         client.get(HOST, path).await.expect_err("half an answer");
         let mut client = Client::http2(tcp(port).await).await;
@@ -145,4 +148,31 @@ async fn flood(mut stream: TcpStream) {
     drop(stream.write_all(b"HTTP/1.1 200 OK\r\n").await);
     let lines = b"x-header: value\r\n".repeat(1024);
     while stream.write_all(&lines).await.is_ok() {}
+}
+
+/// Answers each request in HTTP/2 with half a body, and resets the stream as cancelled (RFC 9113 §6.4, §7).
+async fn cancel(mut stream: TcpStream) {
+    const HEADERS: u8 = 1;
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let (mut preface, mut head) = ([0; 24], [0; 9]);
+    drop(stream.write_all(&settings).await);
+    let mut read = stream.read_exact(&mut preface).await;
+    while read.is_ok() {
+        read = stream.read_exact(&mut head).await;
+        let [_, high, low, kind, _, stream_id @ ..] = head;
+        let mut payload = vec![0; u16::from_be_bytes([high, low]).into()];
+        read = read.and(stream.read_exact(&mut payload).await);
+        if kind != HEADERS {
+            continue;
+        }
+        // `:status: 200` by the static table; four bytes that are not the last; CANCEL.
+        for (start, payload) in [
+            ([0, 0, 1, 1, 4], &b"\x88"[..]),
+            ([0, 0, 4, 0, 0], b"half"),
+            ([0, 0, 4, 3, 0], b"\0\0\0\x08"),
+        ] {
+            let frame = [&start[..], &stream_id, payload].concat();
+            drop(stream.write_all(&frame).await);
+        }
+    }
 }

@@ -10,34 +10,34 @@ use crate::kinds::{ClusterTrustBundle, ConfigMap};
 /// The key that holds them (Gateway API: "a ConfigMap with the key `ca.crt`").
 const KEY: &str = "ca.crt";
 
-/// Certificates in DER, at least one, or what is wrong.
-pub(crate) type Roots = Result<Vec<Vec<u8>>, String>;
-
-/// Reads a ConfigMap.
-pub(crate) fn of_config_map(name: &ObjectName, map: &ConfigMap) -> Roots {
+/// Reads the certificates of a ConfigMap in DER, at least one, or says what is wrong.
+pub(crate) fn of_config_map(name: &ObjectName, map: &ConfigMap) -> Result<Vec<Vec<u8>>, String> {
     let data = map.data.as_ref().and_then(|data| data.get(KEY));
     let data = data.ok_or_else(|| format!("ConfigMap {name} has no {KEY}"))?;
-    roots(&format!("{KEY} of ConfigMap {name}"), data)
+    roots(data, &format!("{KEY} of ConfigMap {name}"))
 }
 
-/// Reads a ClusterTrustBundle.
-pub(crate) fn of_bundle(name: &ObjectName, bundle: &ClusterTrustBundle) -> Roots {
-    let subject = format!("trustBundle of ClusterTrustBundle {name}");
-    roots(&subject, &bundle.spec.trust_bundle)
+/// Reads the certificates of a ClusterTrustBundle in DER, at least one, or says what is wrong.
+pub(crate) fn of_bundle(
+    name: &ObjectName,
+    bundle: &ClusterTrustBundle,
+) -> Result<Vec<Vec<u8>>, String> {
+    let what = format!("trustBundle of ClusterTrustBundle {name}");
+    roots(&bundle.spec.trust_bundle, &what)
 }
 
-fn roots(subject: &str, pem: &str) -> Roots {
-    let roots = CertificateDer::pem_slice_iter(pem.as_bytes())
+fn roots(text: &str, what: &str) -> Result<Vec<Vec<u8>>, String> {
+    let roots = CertificateDer::pem_slice_iter(text.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("{subject} is not PEM: {error}"))?;
+        .map_err(|error| format!("{what} is not PEM: {error}"))?;
     if roots.is_empty() {
-        return Err(format!("{subject} has no certificate"));
+        return Err(format!("{what} has no certificate"));
     }
     if roots
         .iter()
         .any(|it| X509Certificate::from_der(it).is_err())
     {
-        return Err(format!("{subject} is not X.509"));
+        return Err(format!("{what} is not X.509"));
     }
     Ok(roots.iter().map(|it| it.to_vec()).collect())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gateway_ir::{Certificate, ObjectName, PrivateKey};
+use k8s_openapi::jiff::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -36,6 +37,23 @@ pub(crate) fn certificate(name: &ObjectName, secret: &Secret) -> Result<Arc<Cert
         key: PrivateKey::new(key.secret_der().to_vec()),
         names,
     }))
+}
+
+/// When all certificates of a chain are valid, in seconds since 1970: from and to; none: one cannot be read.
+pub(crate) fn validity(certificate: &Certificate) -> Option<(i64, i64)> {
+    let mut span = (i64::MIN, i64::MAX);
+    for der in &certificate.chain {
+        let (_rest, parsed) = X509Certificate::from_der(der).ok()?;
+        let (from, to) = (parsed.validity().not_before, parsed.validity().not_after);
+        span = (span.0.max(from.timestamp()), span.1.min(to.timestamp()));
+    }
+    Some(span)
+}
+
+/// A time as conditions have it.
+pub(crate) fn time(seconds: i64) -> String {
+    let time = Timestamp::from_second(seconds);
+    time.map_or_else(|_beyond| seconds.to_string(), |time| time.to_string())
 }
 
 /// The DNS names of a certificate; none: it is not one.

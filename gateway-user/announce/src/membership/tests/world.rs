@@ -5,11 +5,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::super::heartbeat::{Heartbeat, NodeId, Serving};
+use super::super::pair::Verdict;
 use super::super::terms::Terms;
+use super::super::witness::{Question, Sighting};
 use super::super::{Fitness, Identity, Membership, Scene};
 
 /// How finely time passes.
 const TICK: Duration = Duration::from_millis(1);
+/// The router, where nodes are named by their index.
+pub(super) const ROUTER: usize = 99;
+/// Two of two nodes that took an address at the same moment, when nobody had it, can not know of each other before.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 pub(super) struct World {
     now: Duration,
@@ -24,6 +30,16 @@ pub(super) struct World {
     /// Two nodes that answered for an address at the same time, although none had named the other.
     pub(super) rivals: Vec<(IpAddr, usize, usize)>,
     recorded: Vec<Heartbeat>,
+    /// Whether the nodes ask the router.
+    routed: bool,
+    /// Whether the router sends frames back to where they came from.
+    pub(super) hairpin: bool,
+    /// Who has the Lease of the API server, for those that reach it.
+    lease: Option<usize>,
+    /// The nodes that reach the API server.
+    pub(super) api: BTreeSet<usize>,
+    /// Since when each node answers for an address without a break.
+    answered_since: BTreeMap<(usize, IpAddr), Duration>,
 }
 
 struct Node {
@@ -47,7 +63,15 @@ struct Node {
 struct Flight {
     at: Duration,
     number: u64,
-    heartbeat: Heartbeat,
+    parcel: Parcel,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Parcel {
+    Heartbeat(Heartbeat),
+    /// Whether a node answers for an address, and the links that the answer passes.
+    Ask(usize, IpAddr, Vec<(usize, usize)>, usize),
+    Sighting(usize, Sighting),
 }
 
 impl Ord for Flight {
@@ -82,6 +106,11 @@ impl World {
             delay: TICK,
             rivals: Vec::new(),
             recorded: Vec::new(),
+            routed: false,
+            hairpin: true,
+            lease: None,
+            api: BTreeSet::new(),
+            answered_since: BTreeMap::new(),
         };
         for _ in 0..nodes {
             let node = Node {
@@ -98,6 +127,17 @@ impl World {
             world.nodes.push(node);
         }
         for node in 0..nodes {
+            world.start(node);
+        }
+        world
+    }
+
+    /// Two nodes and a router.
+    pub(super) fn pair(vips: u8, seed: u64) -> Self {
+        let mut world = Self::with_seed(2, vips, seed);
+        world.routed = true;
+        for node in 0..2 {
+            world.kill(node);
             world.start(node);
         }
         world
@@ -121,6 +161,7 @@ impl World {
                 {
                     membership.advance(now);
                 }
+                self.arbitrate(index);
                 self.follow(index);
             }
             self.judge();
@@ -130,6 +171,12 @@ impl World {
     pub(super) fn kill(&mut self, index: usize) {
         self.nodes[index].membership = None;
         self.nodes[index].frozen = false;
+    }
+
+    /// What keeps a node from answering.
+    pub(super) fn hindrance(&self, index: usize) -> Option<super::super::pair::Hindrance> {
+        let now = self.clock(index);
+        self.nodes[index].membership.as_ref()?.hindrance(now)
     }
 
     pub(super) fn start(&mut self, index: usize) {
@@ -175,6 +222,11 @@ impl World {
             nodes,
             vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
             terms,
+            witnesses: self
+                .routed
+                .then_some([192, 168, 2, 1].into())
+                .into_iter()
+                .collect(),
             ..Scene::default()
         }
     }
@@ -209,7 +261,7 @@ impl World {
     }
 
     pub(super) fn isolate(&mut self, node: usize) {
-        for other in 0..self.nodes.len() {
+        for other in (0..self.nodes.len()).chain([ROUTER]) {
             self.cuts.insert((node, other));
             self.cuts.insert((other, node));
         }
@@ -273,14 +325,89 @@ impl World {
         let mut waiting = Vec::new();
         while self.wire.peek().is_some_and(|it| it.at <= self.now) {
             let Some(flight) = self.wire.pop() else { break };
-            let to = (0..self.nodes.len()).find(|it| id(*it) == flight.heartbeat.to);
+            let to = match &flight.parcel {
+                Parcel::Heartbeat(it) => (0..self.nodes.len()).find(|node| id(*node) == it.to),
+                Parcel::Ask(..) => None,
+                Parcel::Sighting(to, _) => Some(*to),
+            };
             if to.is_some_and(|it| self.nodes[it].frozen) {
                 waiting.push(flight);
-            } else {
-                self.deliver(&flight.heartbeat);
+                continue;
+            }
+            match flight.parcel {
+                Parcel::Heartbeat(heartbeat) => self.deliver(&heartbeat),
+                // The kernel answers, whatever the process does.
+                Parcel::Ask(node, vip, back, asker) => {
+                    if self.answers(node, vip) {
+                        self.fly(&back, Parcel::Sighting(asker, Sighting::Owner(vip)));
+                    }
+                }
+                Parcel::Sighting(node, sighting) => {
+                    let now = self.clock(node);
+                    if let Some(membership) = &mut self.nodes[node].membership {
+                        membership.sight(now, sighting);
+                    }
+                    self.follow(node);
+                }
             }
         }
         self.wire.extend(waiting);
+    }
+
+    /// Lets something pass some links, one after the other, if none is cut.
+    fn fly(&mut self, links: &[(usize, usize)], parcel: Parcel) {
+        if links.iter().any(|link| self.cuts.contains(link)) {
+            return;
+        }
+        // Neighbours are asked on the LAN itself; what delays heartbeats is a busy node.
+        let delay = self.delay.min(Duration::from_millis(5));
+        let jitter = u64::try_from(delay.as_micros()).unwrap() + 1;
+        let at = self.now + Duration::from_micros(self.roll(jitter));
+        self.count += 1;
+        self.wire.push(Flight {
+            at,
+            number: self.count,
+            parcel,
+        });
+    }
+
+    fn ask(&mut self, from: usize, question: Question) {
+        match question {
+            Question::Witness(address) => {
+                let links = [(from, ROUTER), (ROUTER, from)];
+                self.fly(&links, Parcel::Sighting(from, Sighting::Witness(address)));
+            }
+            Question::Owner(vip) => {
+                let other = 1 - from;
+                let ask = |back| Parcel::Ask(other, vip, back, from);
+                self.fly(&[(from, other)], ask(vec![(other, from)]));
+                if self.hairpin {
+                    let there = [(from, ROUTER), (ROUTER, other)];
+                    self.fly(&there, ask(vec![(other, ROUTER), (ROUTER, from)]));
+                }
+            }
+        }
+    }
+
+    /// The arbiter: whoever asks first has the Lease until both are on good terms again.
+    fn arbitrate(&mut self, index: usize) {
+        let now = self.clock(index);
+        let node = &mut self.nodes[index];
+        let (Some(membership), false) = (&mut node.membership, node.frozen) else {
+            return;
+        };
+        let wants = membership.wants_arbiter(now);
+        if !wants && self.lease == Some(index) && self.api.contains(&index) {
+            self.lease = None;
+        }
+        let verdict = if !wants || !self.api.contains(&index) {
+            Verdict::None
+        } else if *self.lease.get_or_insert(index) == index {
+            Verdict::Mine
+        } else {
+            Verdict::Other
+        };
+        membership.judge(now, verdict);
     }
 
     /// Does for a node what its shell does: writes the kernel's answers, sends.
@@ -289,13 +416,26 @@ impl World {
         let (Some(membership), false) = (&mut node.membership, node.frozen) else {
             return;
         };
-        node.kernel = membership.holdings().map(|it| (it.vip, it.until)).collect();
+        let kernel = membership.holdings().map(|it| (it.vip, it.until)).collect();
+        let before = std::mem::replace(&mut node.kernel, kernel);
+        let won = node.kernel.keys().filter(|vip| !before.contains_key(vip));
+        let won: Vec<IpAddr> = won.copied().collect();
         for (vip, candidate) in &membership.candidates {
             if let super::State::Releasing { to, .. } = candidate.state {
                 node.named.insert(*vip, to);
             }
         }
         let sent: Vec<Heartbeat> = std::iter::from_fn(|| membership.poll()).collect();
+        let questions: Vec<Question> = std::iter::from_fn(|| membership.poll_question()).collect();
+        for question in questions {
+            self.ask(index, question);
+        }
+        let told = if self.routed { won } else { Vec::new() };
+        for vip in told {
+            // It is told to all neighbours.
+            let sighting = Parcel::Sighting(1 - index, Sighting::Owner(vip));
+            self.fly(&[(index, 1 - index)], sighting);
+        }
         for heartbeat in sent {
             self.recorded.push(heartbeat.clone());
             self.send(index, heartbeat);
@@ -318,13 +458,36 @@ impl World {
             self.wire.push(Flight {
                 at,
                 number: self.count,
-                heartbeat: heartbeat.clone(),
+                parcel: Parcel::Heartbeat(heartbeat.clone()),
             });
+        }
+    }
+
+    /// The holes that the rules of two nodes have and name.
+    fn is_excused(&self, one: usize, other: usize, vip: IpAddr) -> bool {
+        let cut = self.cuts.contains(&(one, other)) || self.cuts.contains(&(other, one));
+        let asks_arbiter = self.api.contains(&one) && self.api.contains(&other);
+        let since = |node| self.answered_since[&(node, vip)];
+        let at_once = since(one).abs_diff(since(other)) < AT_ONCE;
+        self.routed && ((cut && !self.hairpin && !asks_arbiter) || at_once)
+    }
+
+    fn note_answers(&mut self) {
+        for index in 0..self.nodes.len() {
+            for vip in self.vips.clone() {
+                if self.answers(index, vip) {
+                    let now = self.now;
+                    self.answered_since.entry((index, vip)).or_insert(now);
+                } else {
+                    self.answered_since.remove(&(index, vip));
+                }
+            }
         }
     }
 
     /// Looks for addresses that two nodes answer for.
     fn judge(&mut self) {
+        self.note_answers();
         for vip in &self.vips {
             let owners: Vec<usize> = (0..self.nodes.len())
                 .filter(|it| self.answers(*it, *vip))
@@ -344,7 +507,7 @@ impl World {
                 for other in owners.iter().skip(place + 1) {
                     let planned = self.nodes[*one].named.get(vip) == Some(&id(*other))
                         || self.nodes[*other].named.get(vip) == Some(&id(*one));
-                    if !planned {
+                    if !planned && !self.is_excused(*one, *other, *vip) {
                         self.rivals.push((*vip, *one, *other));
                     }
                 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gateway_translate::Kind;
+use gateway_translate::{Kind, Served};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -16,6 +16,8 @@ use tracing::{debug, warn};
 
 use super::Message;
 
+/// The group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// The annotation of the Gateway API's CRDs that says which release they are of.
 const BUNDLE_VERSION: &str = "gateway.networking.k8s.io/bundle-version";
 /// How soon discovery is repeated: it lags behind a new CRD by about a second.
@@ -27,8 +29,8 @@ const RETRIES_MAX: u32 = 10;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Catalog {
     pub(super) resources: BTreeMap<Kind, Arc<ApiResource>>,
-    /// The releases of the Gateway API that its CRDs name; more than one is a mixture.
-    pub(super) bundles: BTreeSet<String>,
+    /// Of which releases of the Gateway API that is, and what is missing.
+    pub(super) served: Arc<Served>,
 }
 
 /// Sends the catalog now and after every change.
@@ -41,9 +43,10 @@ pub(super) async fn follow(client: Client, messages: mpsc::Sender<Message>) {
             Ok(resources) => {
                 let late = missing(&resources, &present) && retries < RETRIES_MAX;
                 retries = if late { retries + 1 } else { RETRIES_MAX };
-                let bundles = present.values().filter(|it| !it.is_empty());
-                let bundles = bundles.cloned().collect();
-                let catalog = Catalog { resources, bundles };
+                let catalog = Catalog {
+                    served: Arc::new(served(&resources, &present)),
+                    resources,
+                };
                 if last.as_ref() != Some(&catalog) {
                     last = Some(catalog.clone());
                     if messages.send(Message::Catalog(catalog)).await.is_err() {
@@ -101,6 +104,24 @@ fn note(
     }
 }
 
+/// What the API server serves of the Gateway API.
+fn served(
+    resources: &BTreeMap<Kind, Arc<ApiResource>>,
+    present: &BTreeMap<String, String>,
+) -> Served {
+    let is_of_gateway_api = |version: &str| version.starts_with(GATEWAY_API);
+    let known = Kind::ALL.into_iter();
+    let known = known.filter(|it| {
+        let mut versions = it.api_versions().iter();
+        *it == Kind::ClusterTrustBundle || versions.any(|it| is_of_gateway_api(it))
+    });
+    let crds = present.iter().filter(|(crd, _)| crd.ends_with(GATEWAY_API));
+    Served {
+        releases: crds.map(|(_, release)| release.clone()).collect(),
+        missing: known.filter(|it| !resources.contains_key(it)).collect(),
+    }
+}
+
 /// Tells whether a CRD of a kind that is read is there, and the kind is not.
 fn missing(
     resources: &BTreeMap<Kind, Arc<ApiResource>>,
@@ -145,19 +166,15 @@ async fn discover(client: &Client) -> kube::Result<BTreeMap<Kind, Arc<ApiResourc
     Ok(kinds.collect())
 }
 
-/// Tells whether an API server may be without a kind.
+/// Tells whether an API server can be without a kind: it comes with a CRD, or is younger than our oldest Kubernetes.
 fn is_optional(kind: Kind) -> bool {
     let version = kind.api_versions().first().copied().unwrap_or_default();
     groups().iter().any(|group| version.starts_with(group))
 }
 
-/// The groups of which kinds may be missing: those that come with CRDs, and one whose kind is of younger releases.
+/// The groups of optional kinds.
 const fn groups() -> [&'static str; 3] {
-    [
-        "gateway.networking.k8s.io",
-        "sanmon.dev",
-        "certificates.k8s.io",
-    ]
+    [GATEWAY_API, "sanmon.dev", "certificates.k8s.io"]
 }
 
 /// A kind under a version, by the rules of English.

@@ -1,4 +1,4 @@
-//! Which Secrets and ConfigMaps an object names: these are watched one by one, and no others are read.
+//! Which Secrets, ConfigMaps and ClusterTrustBundles an object names: these are watched one by one, and no others are read.
 //!
 //! A walk over the object's JSON by the names of the fields, so that it holds for every kind that has such a field,
 //! wherever the Gateway API puts it. Whether a reference is permitted is decided by the translation.
@@ -18,7 +18,7 @@ const FIELDS: [(&str, Kind); 5] = [
     ("caCertificateRef", Kind::ConfigMap),
 ];
 
-/// The Secrets and ConfigMaps that an object in a namespace names.
+/// The Secrets, ConfigMaps and ClusterTrustBundles that an object in a namespace names.
 pub(super) fn references(object: &Value, namespace: &str) -> BTreeSet<ObjectKey> {
     let mut found = BTreeSet::new();
     walk(object, namespace, &mut found);
@@ -49,10 +49,14 @@ fn collect(value: &Value, default: Kind, namespace: &str, found: &mut BTreeSet<O
     }
     let text = |field| value.get(field).and_then(Value::as_str);
     let kind = text("kind").map_or(Some(default), Kind::parse);
-    let kind = kind.filter(|kind| matches!(kind, Kind::Secret | Kind::ConfigMap));
-    let is_core = text("group").is_none_or(str::is_empty);
-    if let (Some(kind), true, Some(name)) = (kind, is_core, text("name")) {
-        let namespace = text("namespace").unwrap_or(namespace);
+    let (kind, namespace) = match (kind, text("group").unwrap_or_default()) {
+        (Some(kind @ (Kind::Secret | Kind::ConfigMap)), "") => {
+            (kind, text("namespace").unwrap_or(namespace))
+        }
+        (Some(kind @ Kind::ClusterTrustBundle), "certificates.k8s.io") => (kind, ""),
+        _other => return,
+    };
+    if let Some(name) = text("name") {
         found.insert(ObjectKey {
             kind,
             name: ObjectName::new(namespace, name),
@@ -75,7 +79,10 @@ mod tests {
             ],
             "tls": {
                 "backend": {"clientCertificateRef": {"name": "client"}},
-                "frontend": {"default": {"validation": {"caCertificateRefs": [{"kind": "ConfigMap", "group": "", "name": "ca"}]}}},
+                "frontend": {"default": {"validation": {"caCertificateRefs": [
+                    {"kind": "ConfigMap", "group": "", "name": "ca"},
+                    {"kind": "ClusterTrustBundle", "group": "certificates.k8s.io", "name": "bundle"},
+                ]}}},
             },
         }});
         assert_eq!(
@@ -84,7 +91,8 @@ mod tests {
                 "Secret apps/a",
                 "Secret apps/client",
                 "Secret infra/b",
-                "ConfigMap apps/ca"
+                "ConfigMap apps/ca",
+                "ClusterTrustBundle bundle"
             ]
         );
     }

@@ -139,10 +139,11 @@ impl Store {
         class.is_some_and(|it| it.spec.controller_name == controller)
     }
 
-    /// Everything, if something has changed since the last time.
+    /// Everything but the key of the heartbeats, if something has changed since the last time.
     pub(super) fn take_changed(&mut self, problems: &BTreeSet<Problem>) -> Option<Content> {
         std::mem::take(&mut self.changed).then(|| Content {
             inputs: self.inputs.clone(),
+            membership_key: None,
             problems: self.problems(problems),
         })
     }

@@ -1,0 +1,120 @@
+//! What the announcer is told: how it runs, and what exists. Values, and what follows from them at once.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use gateway_ir::{AnnounceSettings, Interface, NodeName, Pool, Vip};
+
+use crate::membership::heartbeat::{NodeId, Serving};
+use crate::membership::terms::Terms;
+use crate::ownership::Reason;
+
+/// The first so many nodes by name vote.
+const VOTERS_MAX: usize = 5;
+
+/// How the announcer runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// This node's name.
+    pub node: NodeName,
+    /// How long an answer stays in force without renewal where no other node waits for it.
+    pub lease: Duration,
+    /// The time of day when the monotonic clock was zero: a later life of the process is known by it.
+    pub epoch: Duration,
+    /// What is done before an address is used that none of our nodes had.
+    pub first_use: Caution,
+}
+
+/// What is done before an address is used that none of our nodes had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caution {
+    /// It is asked whether another machine has it (RFC 5227 §2.1, RFC 4862 §5.4).
+    Probe,
+    /// Nothing.
+    None,
+}
+
+impl Settings {
+    /// The defaults for a node: a lease of 1 s where it is alone.
+    pub fn new(node: NodeName) -> Self {
+        Self {
+            node,
+            lease: Duration::from_secs(1),
+            epoch: Duration::ZERO,
+            first_use: Caution::Probe,
+        }
+    }
+
+    /// The lengths of a node that is its own majority.
+    pub(super) fn alone(&self) -> Terms {
+        Terms {
+            beat: self.lease / 4,
+            lease: self.lease,
+        }
+    }
+}
+
+/// What exists right now.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The addresses that some node has to answer for.
+    pub vips: &'a [Vip],
+    /// The pools that they come from.
+    pub pools: &'a [Pool],
+    /// The interfaces of this node that are up and have gate 1's program attached.
+    pub interfaces: &'a [Interface],
+    /// The nodes that might answer as well; this node's own name in it does not count.
+    pub peers: &'a [NodeName],
+    /// How nodes agree on owners, and what neighbours are told.
+    pub rules: &'a AnnounceSettings,
+    /// Whom one of two nodes asks when it does not hear the other: routers and other machines of the LAN.
+    pub witnesses: &'a [IpAddr],
+    /// How this node takes part in heartbeats; none: it can not, because there is no key.
+    pub part: Option<Part>,
+}
+
+/// What a node says of itself in its heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Whether it should answer for addresses.
+    pub serving: Serving,
+    /// The configuration that it runs.
+    pub generation: u64,
+}
+
+/// Those that vote: the ones that the configuration names, as far as they exist, else the first by name.
+pub(super) fn voters(names: &BTreeSet<&NodeName>, wanted: &[NodeName]) -> BTreeSet<NodeId> {
+    let named = names.iter().filter(|name| wanted.contains(name));
+    let named: BTreeSet<NodeId> = named
+        .take(VOTERS_MAX)
+        .map(|name| NodeId::of(name))
+        .collect();
+    if named.is_empty() {
+        let first = names.iter().take(VOTERS_MAX);
+        return first.map(|name| NodeId::of(name)).collect();
+    }
+    named
+}
+
+/// The interfaces on which a node may answer for a VIP.
+pub(super) fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason> {
+    let pool = view
+        .pools
+        .iter()
+        .find(|pool| pool.name == vip.pool)
+        .ok_or(Reason::UnknownPool)?;
+    let interfaces: Vec<Interface> = view
+        .interfaces
+        .iter()
+        .filter(|interface| match pool.interfaces.as_slice() {
+            [] => interface.reaches(vip.address),
+            named => named.contains(&interface.name),
+        })
+        .cloned()
+        .collect();
+    if interfaces.is_empty() {
+        return Err(Reason::NoInterface);
+    }
+    Ok(interfaces)
+}

@@ -1,0 +1,133 @@
+//! Reads the answers that one of two nodes waits for: ARP replies and echo replies, whatever the rest of the stack makes
+//! of them. What they mean is the announcer's business.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gateway_announce::Seen;
+use nix::libc;
+use nix::sys::socket::{LinkAddr, recvfrom};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use tracing::{debug, warn};
+
+use super::frames::link_address;
+
+/// How long the end of a thread may take.
+const STOP_CHECK: Duration = Duration::from_millis(200);
+/// The answers are shorter; of a frame that only looks like one the rest does not matter.
+const FRAME_BYTES_MAX: usize = 128;
+/// Answers that wait to be read: more than a round of questions brings, far less than a flood.
+const BUFFER_BYTES: usize = 64 << 10;
+
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_ARP: u16 = 0x0806;
+
+/// The open sockets. The threads end with this value.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Lookout {
+    /// Opens the sockets, on all interfaces.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`.
+    pub(super) fn open(deliver: impl Fn(Seen) + Clone + Send + 'static) -> io::Result<Self> {
+        let mut lookout = Self {
+            stop: Arc::new(AtomicBool::new(false)),
+            threads: Vec::new(),
+        };
+        for (protocol, filter) in [(ETH_P_ARP, arp_reply()), (ETH_P_IP, echo_reply())] {
+            // Protocol 0 receives nothing before the filter is there.
+            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+            socket.attach_filter(&filter)?;
+            socket.set_recv_buffer_size(BUFFER_BYTES)?;
+            socket.set_read_timeout(Some(STOP_CHECK))?;
+            socket.bind(&link_address(0, protocol)?)?;
+            let (stop, deliver) = (Arc::clone(&lookout.stop), deliver.clone());
+            let thread = std::thread::Builder::new()
+                .name("lookout".to_owned())
+                .spawn(move || read(&socket, &stop, deliver))?;
+            lookout.threads.push(thread);
+        }
+        Ok(lookout)
+    }
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                warn!("a thread that reads answers panicked");
+            }
+        }
+    }
+}
+
+fn read(socket: &Socket, stop: &AtomicBool, deliver: impl Fn(Seen)) {
+    let mut buffer = [0; FRAME_BYTES_MAX];
+    while !stop.load(Ordering::Relaxed) {
+        let (length, from) = match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
+            Ok(received) => received,
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => continue,
+            Err(error) => {
+                debug!(%error, "answers are not read");
+                continue;
+            }
+        };
+        let interface = from.and_then(|it| u32::try_from(it.ifindex()).ok());
+        let frame = buffer.get(..length).unwrap_or_default();
+        if let Some(seen) = interface.and_then(|it| Seen::parse(it, frame)) {
+            deliver(seen);
+        }
+    }
+}
+
+/// Passes ARP replies: the operation, 6 bytes into ARP, is 2.
+fn arp_reply() -> Vec<SockFilter> {
+    vec![
+        load(libc::BPF_H | libc::BPF_ABS, 14 + 6),
+        jump_unless_equal(2, 1),
+        verdict(FRAME_BYTES_MAX),
+        verdict(0),
+    ]
+}
+
+/// Passes echo replies: protocol 1, and the first byte behind the IPv4 header is 0.
+fn echo_reply() -> Vec<SockFilter> {
+    vec![
+        load(libc::BPF_B | libc::BPF_ABS, 14 + 9),
+        jump_unless_equal(1, 4),
+        code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 14),
+        load(libc::BPF_B | libc::BPF_IND, 14),
+        jump_unless_equal(0, 1),
+        verdict(FRAME_BYTES_MAX),
+        verdict(0),
+    ]
+}
+
+fn load(mode: u32, at: u32) -> SockFilter {
+    code(libc::BPF_LD | mode, 0, at)
+}
+
+fn jump_unless_equal(value: u32, skip: u8) -> SockFilter {
+    code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value)
+}
+
+fn verdict(bytes: usize) -> SockFilter {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    code(libc::BPF_RET | libc::BPF_K, 0, bytes)
+}
+
+fn code(code: u32, jf: u8, k: u32) -> SockFilter {
+    // The kernel's codes have 16 bits.
+    let code = u16::try_from(code).unwrap_or(u16::MAX);
+    SockFilter::new(code, 0, jf, k)
+}
