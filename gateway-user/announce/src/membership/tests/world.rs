@@ -47,6 +47,8 @@ pub(super) struct World {
     excused: BTreeSet<IpAddr>,
     /// When two nodes were last cut from each other.
     cut_at: Duration,
+    /// The nodes that serve most of what each address leads to.
+    favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
 }
 
 struct Node {
@@ -120,6 +122,7 @@ impl World {
             answered_since: BTreeMap::new(),
             excused: BTreeSet::new(),
             cut_at: Duration::ZERO,
+            favoured: BTreeMap::new(),
         };
         for _ in 0..nodes {
             let node = Node {
@@ -224,6 +227,16 @@ impl World {
         self.follow(index);
     }
 
+    /// All addresses lead to endpoints of one node from now on.
+    pub(super) fn favour(&mut self, index: usize) {
+        let only = BTreeSet::from([id(index)]);
+        let vips = self.vips.iter();
+        self.favoured = vips.map(|vip| (*vip, only.clone())).collect();
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
     fn scene(&self, terms: Terms) -> Scene {
         let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
         Scene {
@@ -231,6 +244,7 @@ impl World {
             nodes,
             vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
             terms,
+            favoured: self.favoured.clone(),
             witnesses: self
                 .routed
                 .then_some([192, 168, 2, 1].into())
