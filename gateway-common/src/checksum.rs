@@ -36,6 +36,12 @@ impl Sum {
             .add4([m, n, o, p])
     }
 
+    /// Adds what another sum has.
+    #[inline(always)]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
     /// Replaces 2 bytes that were summed before.
     #[inline(always)]
     pub const fn replace(self, old: [u8; 2], new: [u8; 2]) -> Self {
@@ -56,6 +62,14 @@ impl Sum {
             !a, !b, !c, !d, !e, !f, !g, !h, !i, !j, !k, !l, !m, !n, !o, !p,
         ])
         .add16(new)
+    }
+
+    /// The sum in 32 bits, as the kernel's helpers take it.
+    #[inline(always)]
+    pub const fn wide(self) -> u32 {
+        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
+        let sum = (sum & 0xffff_ffff) + (sum >> 32);
+        (sum & 0xffff_ffff) as u32
     }
 
     /// The checksum field for what was summed.

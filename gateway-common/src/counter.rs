@@ -119,6 +119,8 @@ counters! {
     ReplyIcmpError = Pass "reply_icmp_error",
     /// At egress: a fragment or too short to tell, passed as it is.
     ReplyUnparsed = Pass "reply_unparsed",
+    /// IPv6 to what may be a VIP, and the program for it is missing: its pin was removed by hand.
+    Ipv6Unserved = Drop "ipv6_unserved",
     /// The kernel refused to change the packet.
     RewriteFailed = Drop "rewrite_failed",
     /// The maps contradict each other: a defect, or a snapshot half removed by hand.

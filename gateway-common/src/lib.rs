@@ -19,4 +19,4 @@ pub mod sieve;
 /// The version of the maps' layout; part of the pins' path, so that two layouts never meet in one map.
 ///
 /// Raise it with every change of a type, a capacity or a flag of a map.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;

@@ -31,7 +31,7 @@ pub const FLOWS_MAX: usize = 131_072;
 /// large enough for what a client may take to send its second packet at 10,000 new flows a second and 1 s round trips.
 pub const OPENINGS_MAX: usize = 16_384;
 
-/// Proxy workers.
+/// Proxy workers: each has a socket of either family.
 pub const SOCKETS_MAX: usize = 256;
 
 /// Slots of a Maglev table that one write fills. A power of two, so that a mask bounds the index for the verifier.

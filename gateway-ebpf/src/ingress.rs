@@ -5,30 +5,44 @@ use gateway_common::counter::Counter;
 use gateway_common::flow::FlowKey;
 use gateway_common::service::Service;
 
+use crate::answer::{Quoted, Reply};
 use crate::counters::count_traffic;
 use crate::flow::{self, Signal};
+use crate::ip::Ip;
+use crate::ipv4::Ipv4;
 use crate::ipv6::Ipv6;
 use crate::neighbour::{Permission, permission};
 use crate::packet::Frame;
-use crate::parse::{self, Ipv4, Link, Payload, Segment, TCP, TcpFields, UDP};
+use crate::parse::{self, Link, Payload, Segment, TCP, TcpFields, UDP};
 use crate::rewrite::{self, End};
 use crate::{answer, lookup, ndp, neighbour};
 
-/// Decides about a packet that comes in, and changes it as decided.
+/// The first byte of all groups of IPv6.
+const GROUP: u8 = 0xff;
+
+/// Decides about a packet that comes in, and changes it as decided; [`Counter::Ipv6Unserved`] when that is for
+/// [`steer_ipv6`].
 #[inline(always)]
 pub(crate) fn steer(frame: &impl Frame) -> Result<Counter, Counter> {
     let link = parse::link(frame)?;
     match link.payload {
         Payload::Arp => neighbour::arp(frame, &link),
-        Payload::Ipv4 => ipv4(frame, &link),
+        Payload::Ipv4 => packet::<Ipv4>(frame, &link),
         Payload::Ipv6 => ipv6(frame, &link),
         Payload::Other => Err(Counter::NoVip),
     }
 }
 
+/// The same for IPv6 that is no neighbour discovery, in a program of its own.
 #[inline(always)]
-fn ipv4(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
-    let mut ip = Ipv4::read(frame, link.length).ok_or(Counter::TooShort)?;
+pub(crate) fn steer_ipv6(frame: &impl Frame) -> Result<Counter, Counter> {
+    let link = parse::link(frame)?;
+    packet::<Ipv6>(frame, &link)
+}
+
+#[inline(always)]
+fn packet<I: Quoted>(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
+    let mut ip = I::read(frame, link.length).ok_or(Counter::TooShort)?;
     let vip = ip.destination();
     if !lookup::may_be_vip(&vip) {
         return Err(Counter::NoVip);
@@ -81,6 +95,8 @@ fn for_us(
     Ok(())
 }
 
+/// Neighbour discovery, and whether [`steer_ipv6`] has to look at the rest: there is no stack for both families in one
+/// program.
 #[inline(always)]
 fn ipv6(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
     let mut ip = Ipv6::read(frame, link.length).ok_or(Counter::TooShort)?;
@@ -94,16 +110,20 @@ fn ipv6(frame: &impl Frame, link: &Link) -> Result<Counter, Counter> {
     if valid == Err(Counter::Extensions) && ndp::is_solicited_node(&ip.header.dst_addr) {
         return Err(Counter::Extensions);
     }
-    match valid {
-        Err(Counter::Truncated) => Err(Counter::TooShort),
-        Ok(()) | Err(_) => Err(Counter::NoVip),
-    }
+    let [first, ..] = ip.header.dst_addr;
+    Err(if first != GROUP && lookup::may_be_vip(&ip.destination()) {
+        Counter::Ipv6Unserved
+    } else if valid == Err(Counter::Truncated) {
+        Counter::TooShort
+    } else {
+        Counter::NoVip
+    })
 }
 
 /// Only the owner answers an echo: it is how another node learns whether the address is served. The programs of a dead
 /// agent, which frames still reach, must not say so.
 #[inline(always)]
-fn icmp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> {
+fn icmp(frame: &impl Frame, link: &Link, ip: &impl Reply) -> Result<Counter, Counter> {
     match permission(ip.destination(), frame.interface()) {
         Permission::Given(_mac) => answer::echo(frame, link, ip),
         Permission::Expired | Permission::None => Err(Counter::IcmpOther),
@@ -114,7 +134,7 @@ fn icmp(frame: &impl Frame, link: &Link, ip: &Ipv4) -> Result<Counter, Counter> 
 fn connection(
     frame: &impl Frame,
     link: &Link,
-    ip: &Ipv4,
+    ip: &impl Reply,
     tcp: &TcpFields,
     service: &Service,
 ) -> Result<Counter, Counter> {
@@ -142,7 +162,7 @@ pub(crate) fn signal_of(tcp: &TcpFields) -> Signal {
 #[inline(always)]
 fn forward(
     frame: &impl Frame,
-    ip: &Ipv4,
+    ip: &impl Ip,
     service: &Service,
     (source, destination): ([u8; 2], [u8; 2]),
     signal: Signal,
@@ -154,7 +174,7 @@ fn forward(
     let key = FlowKey::new(
         (ip.source(), source),
         (ip.destination(), destination),
-        ip.header.proto,
+        ip.protocol(),
     );
     let steering = flow::steer(&key, service, signal)?;
     let endpoint = (steering.address, steering.port);

@@ -6,7 +6,9 @@ use gateway_common::counter::Counter;
 use gateway_common::limits::{EXTENSIONS_BYTES_MAX, EXTENSIONS_MAX};
 use network_types::ip::Ipv6Hdr;
 
+use crate::ip::Ip;
 use crate::packet::{Frame, opaque, read};
+use crate::parse::ICMPV6;
 
 /// Length of the fixed header.
 pub(crate) const IPV6_LEN: usize = 40;
@@ -34,38 +36,6 @@ pub(crate) struct Ipv6 {
 }
 
 impl Ipv6 {
-    /// Reads the fixed header.
-    #[inline(always)]
-    pub(crate) fn read(frame: &impl Frame, offset: usize) -> Option<Self> {
-        let header = read::<Ipv6Hdr>(frame, offset)?;
-        Some(Self {
-            header,
-            offset,
-            transport: offset + IPV6_LEN,
-            protocol: header.next_hdr,
-        })
-    }
-
-    /// Holds the header against the frame, and finds the transport header behind the extension headers.
-    #[inline(always)]
-    pub(crate) fn validate(&mut self, frame: &impl Frame) -> Result<(), Counter> {
-        let [version, ..] = self.header.vcf;
-        let payload = u16::from_be_bytes(self.header.payload_len);
-        // An IPv4-mapped address on the wire would be taken for the IPv4 address (RFC 4942 §2.2).
-        let [first, ..] = self.header.src_addr;
-        if version >> 4 != 6 || first == 0xff || self.source().is_v4() {
-            return Err(Counter::Malformed);
-        }
-        if self.offset as u32 + IPV6_LEN as u32 + u32::from(payload) > frame.len() {
-            return Err(Counter::Truncated);
-        }
-        self.find_transport(frame)?;
-        if self.extensions_len() > usize::from(payload) {
-            return Err(Counter::Truncated);
-        }
-        Ok(())
-    }
-
     /// Walks over the extension headers that the destination of a packet reads.
     #[inline(always)]
     fn find_transport(&mut self, frame: &impl Frame) -> Result<(), Counter> {
@@ -108,16 +78,88 @@ impl Ipv6 {
     pub(crate) fn extensions_len(&self) -> usize {
         self.transport - self.offset - IPV6_LEN
     }
+}
+
+impl Ip for Ipv6 {
+    type Wire = [u8; 16];
+
+    const LEN: usize = IPV6_LEN;
+    const SOURCE: usize = 8;
+    const DESTINATION: usize = 24;
+    const CHECK: Option<usize> = None;
+    const ICMP: u8 = ICMPV6;
+    // RFC 4443 §2.1.
+    const ICMP_ERRORS: [u8; 4] = [1, 2, 3, 4];
 
     #[inline(always)]
-    pub(crate) fn source(&self) -> Address {
+    fn read(frame: &impl Frame, offset: usize) -> Option<Self> {
+        let header = read::<Ipv6Hdr>(frame, offset)?;
+        Some(Self {
+            header,
+            offset,
+            transport: offset + IPV6_LEN,
+            protocol: header.next_hdr,
+        })
+    }
+
+    #[inline(always)]
+    fn validate(&mut self, frame: &impl Frame) -> Result<(), Counter> {
+        let [version, ..] = self.header.vcf;
+        let payload = u16::from_be_bytes(self.header.payload_len);
+        let [first, ..] = self.header.src_addr;
+        // An IPv4-mapped address on the wire would be taken for the IPv4 address (RFC 4942 §2.2).
+        let is_mapped = self.source().is_v4() || self.destination().is_v4();
+        if version >> 4 != 6 || first == 0xff || is_mapped {
+            return Err(Counter::Malformed);
+        }
+        if self.offset as u32 + IPV6_LEN as u32 + u32::from(payload) > frame.len() {
+            return Err(Counter::Truncated);
+        }
+        self.find_transport(frame)?;
+        if self.extensions_len() > usize::from(payload) {
+            return Err(Counter::Truncated);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn offset(&self) -> usize {
+        self.offset
+    }
+
+    #[inline(always)]
+    fn transport(&self) -> usize {
+        self.transport
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    #[inline(always)]
+    fn source(&self) -> Address {
         Address::from_v6(self.header.src_addr)
     }
 
-    /// Length of what follows the extension headers, in bytes. Only after `validate`.
     #[inline(always)]
-    pub(crate) fn payload_len(&self) -> u16 {
+    fn destination(&self) -> Address {
+        Address::from_v6(self.header.dst_addr)
+    }
+
+    #[inline(always)]
+    fn payload_len(&self) -> u16 {
         u16::from_be_bytes(self.header.payload_len).wrapping_sub(self.extensions_len() as u16)
+    }
+
+    #[inline(always)]
+    fn on_wire(address: &Address) -> [u8; 16] {
+        address.bytes()
+    }
+
+    #[inline(always)]
+    fn difference(old: &Address, new: &Address) -> Sum {
+        Sum::new().replace16(old.bytes(), new.bytes())
     }
 }
 

@@ -4,14 +4,14 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR};
 use aya_ebpf::helpers::{
-    bpf_redirect, bpf_skb_change_tail, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+    bpf_csum_update, bpf_redirect, bpf_skb_change_tail, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use gateway_common::checksum::Sum;
 use gateway_common::counter::Counter;
 use gateway_common::limits::HEADERS_BYTES_MAX;
 
-use crate::change::{Change, ICMP_ROOM};
+use crate::change::Change;
+use crate::header::Header;
 use crate::packet::{Frame, opaque, read, write};
 use crate::parse::{ETHERNET_LEN, UDP};
 
@@ -55,31 +55,32 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn change(&self, change: &Change) -> Result<(), Counter> {
+    fn change<A: Header>(&self, change: &Change<A>) -> Result<(), Counter> {
         let field = |offset| read::<[u8; 2]>(self, offset).ok_or(Counter::RewriteFailed);
-        let addresses = Sum::new().replace4(change.old_address, change.new_address);
-        let network = addresses.update(field(change.network_check)?);
-        let both = addresses.replace(change.old_port, change.new_port);
+        let both = change.difference.replace(change.old_port, change.new_port);
         let transport = field(change.transport_check)?;
         let transport = if change.protocol == UDP {
             both.update_udp(transport)
         } else {
             both.update(transport)
         };
+        if let Some(place) = change.network_check {
+            write(self, place, change.difference.update(field(place)?))?;
+        }
         write(self, change.address, change.new_address)?;
-        write(self, change.network_check, network)?;
         write(self, change.port, change.new_port)?;
         write(self, change.transport_check, transport)
     }
 
     #[inline(always)]
-    fn make_room(&self) -> Result<(), Counter> {
+    fn make_room(&self, bytes: u32) -> Result<(), Counter> {
         // SAFETY: the context is the one that the kernel gave to this run of the program.
-        let failed = unsafe { bpf_xdp_adjust_head(self.context.ctx, -(ICMP_ROOM as i32)) };
+        let failed = unsafe { bpf_xdp_adjust_head(self.context.ctx, -(bytes as i32)) };
         if failed != 0 {
             return Err(Counter::RewriteFailed);
         }
-        let ethernet = read::<[u8; ETHERNET_LEN]>(self, ICMP_ROOM).ok_or(Counter::RewriteFailed)?;
+        let ethernet =
+            read::<[u8; ETHERNET_LEN]>(self, bytes as usize).ok_or(Counter::RewriteFailed)?;
         write(self, 0, ethernet)
     }
 
@@ -127,6 +128,15 @@ impl TcFrame {
         unsafe { bpf_redirect(self.interface(), 0) as i32 }
     }
 
+    /// Where hardware has summed the whole packet, the kernel's helper corrects that sum by what an IPv4 header's own
+    /// checksum takes back. An IPv6 header has none: there the sum was right as it was. A flag that says so is younger than
+    /// some of the kernels that run this (Linux 6.16).
+    #[inline(always)]
+    fn undo_in_sum_of_hardware(&self, difference: u32) {
+        // SAFETY: the context is the one that the kernel gave to this run of the program.
+        let _no_such_sum = unsafe { bpf_csum_update(self.skb(), difference) };
+    }
+
     #[inline(always)]
     fn skb(&self) -> *mut aya_ebpf::bindings::__sk_buff {
         self.context.as_ptr().cast()
@@ -151,9 +161,8 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
-    fn change(&self, change: &Change) -> Result<(), Counter> {
-        let old = u64::from(u32::from_ne_bytes(change.old_address));
-        let new = u64::from(u32::from_ne_bytes(change.new_address));
+    fn change<A: Header>(&self, change: &Change<A>) -> Result<(), Counter> {
+        let difference = change.difference.wide();
         let old_port = u64::from(u16::from_ne_bytes(change.old_port));
         let new_port = u64::from(u16::from_ne_bytes(change.new_port));
         // A UDP checksum of zero means none and stays none.
@@ -162,17 +171,27 @@ impl Frame for TcFrame {
         } else {
             0
         };
-        let addresses = zero | u64::from(BPF_F_PSEUDO_HDR) | 4;
+        let of_addresses = zero | u64::from(BPF_F_PSEUDO_HDR);
         // The helpers know whether the sender left the sum to the hardware; then only the pseudo header counts.
         self.context
-            .l4_csum_replace(change.transport_check, old, new, addresses)
+            .l4_csum_replace(
+                change.transport_check,
+                0,
+                u64::from(difference),
+                of_addresses,
+            )
             .and_then(|()| {
                 self.context
                     .l4_csum_replace(change.transport_check, old_port, new_port, zero | 2)
             })
-            .and_then(|()| {
-                self.context
-                    .l3_csum_replace(change.network_check, old, new, 4)
+            .and_then(|()| match change.network_check {
+                Some(place) => self
+                    .context
+                    .l3_csum_replace(place, 0, u64::from(difference), 0),
+                None => {
+                    self.undo_in_sum_of_hardware(difference);
+                    Ok(())
+                }
             })
             .and_then(|()| self.context.store(change.address, &change.new_address, 0))
             .and_then(|()| self.context.store(change.port, &change.new_port, 0))
@@ -180,10 +199,10 @@ impl Frame for TcFrame {
     }
 
     #[inline(always)]
-    fn make_room(&self) -> Result<(), Counter> {
+    fn make_room(&self, bytes: u32) -> Result<(), Counter> {
         self.context
             .skb
-            .adjust_room(ICMP_ROOM as i32, BPF_ADJ_ROOM_MAC, 0)
+            .adjust_room(bytes as i32, BPF_ADJ_ROOM_MAC, 0)
             .map_err(|_error| Counter::RewriteFailed)
     }
 

@@ -20,6 +20,8 @@ mod egress;
 mod flow;
 mod header;
 mod ingress;
+mod ip;
+mod ipv4;
 mod ipv6;
 mod link;
 mod lookup;
@@ -39,13 +41,32 @@ use aya_ebpf::{bindings::TC_ACT_SHOT, bindings::TC_ACT_UNSPEC, bindings::xdp_act
 use gateway_common::counter::{Counter, Verdict};
 
 use crate::link::{TcFrame, XdpFrame};
+use crate::maps::{INGRESS_IPV6, XDP_IPV6};
 
 /// Gates 1 and 2 on an interface with native XDP.
 #[xdp]
 #[inline(always)]
 fn sanmon_xdp(context: XdpContext) -> u32 {
     let frame = XdpFrame::new(context);
-    match conclude(frame.context(), ingress::steer(&frame)) {
+    let outcome = ingress::steer(&frame);
+    if outcome == Err(Counter::Ipv6Unserved) {
+        // SAFETY: there is nothing to drop, and the packet is as it came. Returns only when the program is missing.
+        unsafe { XDP_IPV6.tail_call(frame.context(), 0) };
+    }
+    xdp_verdict(conclude(frame.context(), outcome))
+}
+
+/// The same for IPv6 to what may be a VIP.
+#[xdp]
+#[inline(always)]
+fn sanmon_xdp_ipv6(context: XdpContext) -> u32 {
+    let frame = XdpFrame::new(context);
+    xdp_verdict(conclude(frame.context(), ingress::steer_ipv6(&frame)))
+}
+
+#[inline(always)]
+fn xdp_verdict(verdict: Verdict) -> u32 {
+    match verdict {
         Verdict::Pass => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Reflect => xdp_action::XDP_TX,
@@ -58,7 +79,25 @@ fn sanmon_xdp(context: XdpContext) -> u32 {
 fn sanmon_ingress(context: TcContext) -> i32 {
     let frame = TcFrame::new(context);
     let outcome = frame.linearise().and_then(|()| ingress::steer(&frame));
-    match conclude(frame.context(), outcome) {
+    if outcome == Err(Counter::Ipv6Unserved) {
+        // SAFETY: as above.
+        unsafe { INGRESS_IPV6.tail_call(frame.context(), 0) };
+    }
+    ingress_verdict(&frame, conclude(frame.context(), outcome))
+}
+
+/// The same for IPv6 to what may be a VIP.
+#[classifier]
+#[inline(always)]
+fn sanmon_ingress_ipv6(context: TcContext) -> i32 {
+    let frame = TcFrame::new(context);
+    let outcome = frame.linearise().and_then(|()| ingress::steer_ipv6(&frame));
+    ingress_verdict(&frame, conclude(frame.context(), outcome))
+}
+
+#[inline(always)]
+fn ingress_verdict(frame: &TcFrame, verdict: Verdict) -> i32 {
+    match verdict {
         // Goes on with the next program at this hook, then to the stack.
         Verdict::Pass => TC_ACT_UNSPEC,
         Verdict::Drop => TC_ACT_SHOT,

@@ -1,7 +1,9 @@
 //! All maps. Their names, types and sizes are what `bpftool map dump` shows and what user space finds by name.
 
 use aya_ebpf::bindings::BPF_F_INNER_MAP;
-use aya_ebpf::btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, SockMap};
+use aya_ebpf::btf_maps::{
+    Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, SockMap,
+};
 use aya_ebpf::macros::btf_map;
 use gateway_common::addr::Address;
 use gateway_common::announce::{Answer, AnswerKey, Claim, Port};
@@ -14,6 +16,14 @@ use gateway_common::limits::{
 };
 use gateway_common::service::{Chunk, Service, ServiceKey, Traffic};
 use gateway_common::sieve;
+
+/// The second half of the XDP program, in entry 0. Its pin keeps the entry when no process has it open.
+#[btf_map]
+pub(crate) static XDP_IPV6: ProgramArray<1> = ProgramArray::new();
+
+/// The same of the tc program.
+#[btf_map]
+pub(crate) static INGRESS_IPV6: ProgramArray<1> = ProgramArray::new();
 
 /// Attached interfaces by the low bits of their index.
 #[btf_map]
@@ -70,13 +80,17 @@ pub(crate) static OPENINGS: LruHashMap<FlowKey, Flow, OPENINGS_MAX> = LruHashMap
 #[btf_map]
 pub(crate) static OPENING_REPLIES: LruHashMap<FlowKey, Reply, OPENINGS_MAX> = LruHashMap::new();
 
-/// Gate 3's listening sockets, one per worker.
+/// Gate 3's listening sockets of IPv4, one per worker.
 #[btf_map]
 pub(crate) static SOCKETS: SockMap<SOCKETS_MAX> = SockMap::new();
 
-/// How many of them there are, in entry 0.
+/// Those of IPv6: the kernel takes no socket of the other family.
 #[btf_map]
-pub(crate) static SOCKET_COUNT: Array<u32, 1> = Array::new();
+pub(crate) static SOCKETS_IPV6: SockMap<SOCKETS_MAX> = SockMap::new();
+
+/// How many of them there are, IPv4 in entry 0, IPv6 in entry 1.
+#[btf_map]
+pub(crate) static SOCKET_COUNT: Array<u32, 2> = Array::new();
 
 /// Packets by reason.
 #[btf_map]

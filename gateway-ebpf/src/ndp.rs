@@ -6,6 +6,7 @@ use gateway_common::counter::Counter;
 use gateway_common::limits::NDP_OPTIONS_UNITS_MAX;
 
 use crate::answer::ndp::{Question, advertise};
+use crate::ip::Ip;
 use crate::ipv6::{Ipv6, pseudo_header};
 use crate::lookup;
 use crate::neighbour::{Permission, permission};

@@ -8,6 +8,8 @@ use crate::words;
 
 /// Highest offset that a header may start at: everything above is refused, which bounds it for the verifier.
 const OFFSET_MAX: usize = 255;
+/// The same for what is summed of a packet.
+const FAR_MAX: usize = 2047;
 
 /// A packet at a hook, whichever hook it is.
 pub(crate) trait Frame {
@@ -21,10 +23,10 @@ pub(crate) trait Frame {
     fn interface(&self) -> u32;
 
     /// Replaces an address and a port, and updates the checksums.
-    fn change(&self, change: &Change) -> Result<(), Counter>;
+    fn change<A: Header>(&self, change: &Change<A>) -> Result<(), Counter>;
 
-    /// Makes room of `ICMP_ROOM` bytes before the network header; what is in front of it moves or is to be written anew.
-    fn make_room(&self) -> Result<(), Counter>;
+    /// Makes room before the network header; what is in front of it moves or is to be written anew.
+    fn make_room(&self, bytes: u32) -> Result<(), Counter>;
 
     /// Cuts the packet to a length, or adds bytes to its end.
     fn resize(&self, bytes: u32) -> Result<(), Counter>;
@@ -35,9 +37,20 @@ pub(crate) trait Frame {
 /// Of two bytes or more: the check of a single one becomes a comparison that teaches the verifier nothing (Linux 6.18).
 #[inline(always)]
 pub(crate) fn read<H: Header>(frame: &impl Frame, offset: usize) -> Option<H> {
+    read_until::<H, OFFSET_MAX>(frame, offset)
+}
+
+/// Reads a part of a packet that is no header.
+#[inline(always)]
+pub(crate) fn read_far<H: Header>(frame: &impl Frame, offset: usize) -> Option<H> {
+    read_until::<H, FAR_MAX>(frame, offset)
+}
+
+#[inline(always)]
+fn read_until<H: Header, const MAX: usize>(frame: &impl Frame, offset: usize) -> Option<H> {
     const { assert!(size_of::<H>() > 1) };
     let (start, end) = frame.bounds();
-    if offset > OFFSET_MAX || start + offset + size_of::<H>() > end {
+    if offset > MAX || start + offset + size_of::<H>() > end {
         return None;
     }
     // SAFETY: its bytes were checked against the end above.

@@ -1,21 +1,18 @@
 //! Wire formats: bytes in, values out. Knows no maps and writes nothing.
 
-use gateway_common::addr::Address;
 use gateway_common::announce::MacBytes;
 use gateway_common::counter::Counter;
 use gateway_common::limits::VLAN_TAGS_MAX;
-use network_types::ip::Ipv4Hdr;
 use network_types::udp::UdpHdr;
 
 use crate::header::Header;
+use crate::ip::Ip;
 use crate::packet::{Frame, read};
 
 /// Length of an Ethernet header without tags.
 pub(crate) const ETHERNET_LEN: usize = 14;
 /// Length of a VLAN tag.
 pub(crate) const TAG_LEN: usize = 4;
-/// Length of an IPv4 header without options.
-pub(crate) const IPV4_LEN: usize = 20;
 /// IP protocol numbers.
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
@@ -27,9 +24,6 @@ const TYPE_ARP: u16 = 0x0806;
 const TYPE_IPV6: u16 = 0x86dd;
 const TYPE_VLAN: u16 = 0x8100;
 const TYPE_QINQ: u16 = 0x88a8;
-
-/// More fragments, or an offset that is not zero.
-const FRAGMENT_MASK: u16 = 0x3fff;
 
 /// What an Ethernet frame carries.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,16 +65,6 @@ impl Link {
         let [first, ..] = self.destination;
         first & 1 != 0
     }
-}
-
-/// The IPv4 header, before anything about it is believed.
-#[derive(Clone, Copy)]
-pub(crate) struct Ipv4 {
-    pub(crate) header: Ipv4Hdr,
-    /// Where it starts.
-    pub(crate) offset: usize,
-    /// Where the transport header starts, once validated.
-    pub(crate) transport: usize,
 }
 
 /// The TCP header.
@@ -148,59 +132,6 @@ pub(crate) fn link(frame: &impl Frame) -> Result<Link, Counter> {
     })
 }
 
-impl Ipv4 {
-    /// Reads the fixed part.
-    #[inline(always)]
-    pub(crate) fn read(frame: &impl Frame, offset: usize) -> Option<Self> {
-        let header = read::<Ipv4Hdr>(frame, offset)?;
-        Some(Self {
-            header,
-            offset,
-            transport: offset + IPV4_LEN,
-        })
-    }
-
-    /// Holds the header against the frame, and finds the transport header behind the options.
-    #[inline(always)]
-    pub(crate) fn validate(&mut self, frame: &impl Frame) -> Result<(), Counter> {
-        let header_len = self.header_len();
-        let total = u16::from_be_bytes(self.header.tot_len);
-        if self.header.vihl >> 4 != 4 || header_len < IPV4_LEN || usize::from(total) < header_len {
-            return Err(Counter::Malformed);
-        }
-        if self.offset as u32 + u32::from(total) > frame.len() {
-            return Err(Counter::Truncated);
-        }
-        if u16::from_be_bytes(self.header.frags) & FRAGMENT_MASK != 0 {
-            return Err(Counter::Fragment);
-        }
-        self.transport = self.offset + header_len;
-        Ok(())
-    }
-
-    /// Length of the header with its options, in bytes.
-    #[inline(always)]
-    pub(crate) fn header_len(&self) -> usize {
-        usize::from(self.header.vihl & 0xf) * 4
-    }
-
-    #[inline(always)]
-    pub(crate) fn source(&self) -> Address {
-        Address::from_v4(self.header.src_addr)
-    }
-
-    #[inline(always)]
-    pub(crate) fn destination(&self) -> Address {
-        Address::from_v4(self.header.dst_addr)
-    }
-
-    /// Length of what follows the IP header, in bytes. Only after `validate`.
-    #[inline(always)]
-    pub(crate) fn payload_len(&self) -> u16 {
-        u16::from_be_bytes(self.header.tot_len).wrapping_sub(self.header_len() as u16)
-    }
-}
-
 /// What an IP packet of a protocol that is known here carries.
 pub(crate) enum Segment {
     Tcp(TcpFields),
@@ -210,19 +141,19 @@ pub(crate) enum Segment {
 
 /// Reads the transport header.
 #[inline(always)]
-pub(crate) fn segment(frame: &impl Frame, ip: &Ipv4) -> Result<Segment, Counter> {
-    match ip.header.proto {
+pub(crate) fn segment<I: Ip>(frame: &impl Frame, ip: &I) -> Result<Segment, Counter> {
+    match ip.protocol() {
         TCP => tcp(frame, ip).map(Segment::Tcp),
         UDP => udp(frame, ip).map(Segment::Udp),
-        ICMP => Ok(Segment::Icmp),
+        protocol if protocol == I::ICMP => Ok(Segment::Icmp),
         _ => Err(Counter::OtherProtocol),
     }
 }
 
 /// Reads the TCP header and holds it against the packet's length.
 #[inline(always)]
-fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
-    let tcp = read::<TcpFields>(frame, ip.transport).ok_or(Counter::Truncated)?;
+fn tcp(frame: &impl Frame, ip: &impl Ip) -> Result<TcpFields, Counter> {
+    let tcp = read::<TcpFields>(frame, ip.transport()).ok_or(Counter::Truncated)?;
     if usize::from(tcp.header_len()) < size_of::<TcpFields>() {
         return Err(Counter::Malformed);
     }
@@ -234,10 +165,12 @@ fn tcp(frame: &impl Frame, ip: &Ipv4) -> Result<TcpFields, Counter> {
 
 /// Reads the UDP header and holds it against the packet's length.
 #[inline(always)]
-fn udp(frame: &impl Frame, ip: &Ipv4) -> Result<UdpHdr, Counter> {
-    let udp = read::<UdpHdr>(frame, ip.transport).ok_or(Counter::Truncated)?;
+fn udp<I: Ip>(frame: &impl Frame, ip: &I) -> Result<UdpHdr, Counter> {
+    let udp = read::<UdpHdr>(frame, ip.transport()).ok_or(Counter::Truncated)?;
     let length = u16::from_be_bytes(udp.len);
-    if usize::from(length) < size_of::<UdpHdr>() {
+    // Without a checksum of its own IPv6 wants one of UDP (RFC 8200 §8.1).
+    let is_unprotected = I::CHECK.is_none() && udp.check == [0; 2];
+    if usize::from(length) < size_of::<UdpHdr>() || is_unprotected {
         return Err(Counter::Malformed);
     }
     if length > ip.payload_len() {

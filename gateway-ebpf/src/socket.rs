@@ -6,7 +6,7 @@ use gateway_common::addr::Address;
 use gateway_common::flow::FlowKey;
 
 use crate::lookup;
-use crate::maps::{SOCKET_COUNT, SOCKETS};
+use crate::maps::{SOCKET_COUNT, SOCKETS, SOCKETS_IPV6};
 use crate::packet::opaque;
 
 const SK_DROP: u32 = 0;
@@ -31,11 +31,17 @@ pub(crate) fn select(context: &SkLookupContext) -> u32 {
     }
     let remote = (remote_address(packet), packet.remote_port.to_ne_bytes());
     let hash = FlowKey::new(remote, (vip, port), protocol).hash();
-    let count = SOCKET_COUNT.get(0).copied().unwrap_or(0);
+    let is_v4 = packet.family == AF_INET;
+    let count = SOCKET_COUNT.get(u32::from(!is_v4)).copied().unwrap_or(0);
     let slot = ((u64::from(hash) * u64::from(count)) >> 32) as u32;
     // Without the flag the kernel picks again inside the reuseport group, where two processes meet in a restart.
     let flags = u64::from(BPF_SK_LOOKUP_F_NO_REUSEPORT);
-    match SOCKETS.redirect_sk_lookup(context, slot, flags) {
+    let chosen = if is_v4 {
+        SOCKETS.redirect_sk_lookup(context, slot, flags)
+    } else {
+        SOCKETS_IPV6.redirect_sk_lookup(context, slot, flags)
+    };
+    match chosen {
         Ok(()) => SK_PASS,
         Err(_no_socket) => SK_DROP,
     }

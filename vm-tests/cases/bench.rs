@@ -2,6 +2,7 @@
 //! counter.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -41,10 +42,14 @@ pub(crate) const C6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 7);
 pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc8);
 /// An announced VIP whose permission to answer has expired.
 pub(crate) const EXPIRED6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc9);
+/// A second VIP with the same endpoint behind port 80.
+pub(crate) const TWIN6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xca);
 /// An address of the pool that nobody uses.
 pub(crate) const FREE6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xd2);
 /// An address outside of the pool.
 pub(crate) const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 5);
+/// The one endpoint of VIP6:80/TCP (port 8080) and VIP6:53/UDP (port 5353).
+pub(crate) const POD6: Ipv6Addr = Ipv6Addr::new(0xfd00, 10, 1, 0, 0, 0, 0, 4);
 
 /// Loopback: where trial runs come in.
 const LOOPBACK: u32 = 1;
@@ -52,6 +57,7 @@ const LOOPBACK: u32 = 1;
 /// A loaded datapath that is attached to nothing.
 pub(crate) struct Bench {
     pub(crate) datapath: Option<Datapath>,
+    root: PathBuf,
 }
 
 impl Bench {
@@ -62,7 +68,7 @@ impl Bench {
         let root =
             std::env::temp_dir().join(format!("sanmon-case-{}-{number}", std::process::id()));
         let settings = Settings {
-            bpf_root: root,
+            bpf_root: root.clone(),
             node: NodeName("here".to_owned()),
         };
         let (mut datapath, mut answers) =
@@ -89,6 +95,7 @@ impl Bench {
         }
         let mut bench = Self {
             datapath: Some(datapath),
+            root,
         };
         bench.apply(&snapshot());
         bench
@@ -97,6 +104,13 @@ impl Bench {
     pub(crate) fn apply(&mut self, snapshot: &Snapshot) {
         let datapath = self.datapath.as_mut().expect("open until dropped");
         datapath.apply(snapshot).expect("the snapshot fits");
+    }
+
+    /// The directory of the maps' pins.
+    pub(crate) fn maps(&self) -> PathBuf {
+        let versions = std::fs::read_dir(&self.root).expect("the pins' root");
+        let version = versions.flatten().next().expect("one version");
+        version.path().join("maps")
     }
 
     pub(crate) fn count(&self, counter: Counter) -> u64 {
@@ -158,6 +172,7 @@ impl Drop for Bench {
 }
 
 /// A packet with what must happen to it.
+#[derive(Clone)]
 pub(crate) struct Case {
     name: &'static str,
     input: Vec<u8>,
@@ -215,7 +230,11 @@ pub(crate) fn check(test: &str, programs: &[Program], cases: &[Case]) {
 /// The configuration that the cases are written for.
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
-        vips: [VIP, EXPIRED, TWIN].map(vip).to_vec(),
+        vips: [VIP, EXPIRED, TWIN]
+            .map(vip)
+            .into_iter()
+            .chain([VIP6, EXPIRED6, TWIN6].map(vip))
+            .collect(),
         pools: vec![Pool {
             name: "lan".to_owned(),
             ranges: ["192.168.2.200-192.168.2.250", "fd00:2::/120"]
@@ -223,27 +242,32 @@ pub(crate) fn snapshot() -> Snapshot {
                 .to_vec(),
             interfaces: Vec::new(),
         }],
-        services: vec![
-            service(VIP, 53, Protocol::Udp, steered(&[(POD, 5353, "here")])),
-            service(VIP, 80, Protocol::Tcp, steered(&[(POD, 8080, "here")])),
-            service(VIP, 81, Protocol::Tcp, steered(&[])),
-            service(VIP, 81, Protocol::Udp, steered(&[])),
-            service(VIP, 82, Protocol::Tcp, steered(&[(POD, 8082, "there")])),
-            service(VIP, 443, Protocol::Tcp, ServiceTarget::Proxy),
-            service(TWIN, 80, Protocol::Tcp, steered(&[(POD, 8080, "here")])),
-        ],
+        services: [services(VIP, TWIN, POD), services(VIP6, TWIN6, POD6)].concat(),
         ..Snapshot::default()
     }
 }
 
+/// The same services in either family.
+fn services<A: Into<IpAddr> + Copy>(vip: A, twin: A, pod: A) -> Vec<Service> {
+    vec![
+        service(vip, 53, Protocol::Udp, steered(&[(pod, 5353, "here")])),
+        service(vip, 80, Protocol::Tcp, steered(&[(pod, 8080, "here")])),
+        service(vip, 81, Protocol::Tcp, steered::<A>(&[])),
+        service(vip, 81, Protocol::Udp, steered::<A>(&[])),
+        service(vip, 82, Protocol::Tcp, steered(&[(pod, 8082, "there")])),
+        service(vip, 443, Protocol::Tcp, ServiceTarget::Proxy),
+        service(twin, 80, Protocol::Tcp, steered(&[(pod, 8080, "here")])),
+    ]
+}
+
 pub(crate) fn service(
-    vip: Ipv4Addr,
+    vip: impl Into<IpAddr>,
     port: u16,
     protocol: Protocol,
     target: ServiceTarget,
 ) -> Service {
     Service {
-        vip: IpAddr::V4(vip),
+        vip: vip.into(),
         port,
         protocol,
         listener: ListenerId {
@@ -254,9 +278,9 @@ pub(crate) fn service(
     }
 }
 
-pub(crate) fn steered(endpoints: &[(Ipv4Addr, u16, &str)]) -> ServiceTarget {
-    let endpoint = |(address, port, node): &(Ipv4Addr, u16, &str)| WeightedEndpoint {
-        address: (*address, *port).into(),
+pub(crate) fn steered<A: Into<IpAddr> + Copy>(endpoints: &[(A, u16, &str)]) -> ServiceTarget {
+    let endpoint = |(address, port, node): &(A, u16, &str)| WeightedEndpoint {
+        address: ((*address).into(), *port).into(),
         node: Some(NodeName((*node).to_owned())),
         weight: 1,
     };
@@ -266,9 +290,9 @@ pub(crate) fn steered(endpoints: &[(Ipv4Addr, u16, &str)]) -> ServiceTarget {
     }
 }
 
-fn vip(address: Ipv4Addr) -> Vip {
+fn vip(address: impl Into<IpAddr>) -> Vip {
     Vip {
-        address: IpAddr::V4(address),
+        address: address.into(),
         gateway: ObjectName::new("default", "gateway"),
         pool: "lan".to_owned(),
     }

@@ -124,7 +124,7 @@ impl Bed {
             pods.push(pod);
         }
         let folder = Folder::new()?;
-        folder.write("config.yaml", &config(mode))?;
+        folder.write("config.yaml", &config(mode, ""))?;
         folder.write("gateway.yaml", GATEWAY)?;
         folder.write("routes.yaml", ROUTES)?;
         folder.write("pods.yaml", &slices(pods.get(..2).unwrap_or(&[])))?;
@@ -225,7 +225,8 @@ impl Bed {
     }
 }
 
-fn config(mode: Mode) -> String {
+/// The class and the SanmonConfig of the bed, with more lines at the end of the latter: pools, then other fields.
+pub fn config(mode: Mode, more: &str) -> String {
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
@@ -238,11 +239,11 @@ apiVersion: sanmon.dev/v1alpha1
 kind: SanmonConfig
 metadata: {{name: default}}
 spec:
+  datapath: {{mode: {mode}}}
   addressPools:
   - name: lan
     addresses: [\"192.168.2.200-192.168.2.250\"]
-  datapath: {{mode: {mode}}}
-"
+{more}"
     )
 }
 

@@ -126,6 +126,11 @@ impl Connection {
         Ok(Self { sender, local })
     }
 
+    /// Whether the server has not closed it, as far as is known.
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
     /// Sends a request and reads the whole response.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use anyhow::{Context, anyhow};
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
-use rtnetlink::packet_route::address::AddressAttribute;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags};
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkMessage, LinkXdp, XdpAttached,
 };
@@ -166,7 +166,7 @@ pub async fn delete(name: &str) -> anyhow::Result<()> {
     deleted.with_context(|| format!("cannot delete {name}"))
 }
 
-/// Gives an interface an address.
+/// Gives an interface an address, for use at once: nobody is asked whether somebody else has it.
 ///
 /// # Errors
 /// When the interface does not exist or has the address already.
@@ -174,9 +174,31 @@ pub async fn address(name: &str, address: IpNet) -> anyhow::Result<()> {
     let netlink = Netlink::open()?;
     let index = index(name).await?;
     let addresses = netlink.handle.address();
-    let added = addresses.add(index, address.addr(), address.prefix_len());
+    let mut added = addresses.add(index, address.addr(), address.prefix_len());
+    if address.addr().is_ipv6() {
+        added.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+    }
     let added = added.execute().await;
     added.with_context(|| format!("cannot give {address} to {name}"))
+}
+
+/// Takes an address from an interface.
+///
+/// # Errors
+/// When the interface does not have it.
+pub async fn unaddress(name: &str, address: IpNet) -> anyhow::Result<()> {
+    let netlink = Netlink::open()?;
+    let index = index(name).await?;
+    let addresses = netlink.handle.address().get();
+    let mut addresses = addresses.set_link_index_filter(index).execute();
+    while let Some(message) = addresses.try_next().await? {
+        let local = AddressAttribute::Local(address.addr());
+        if message.attributes.contains(&local) {
+            let removed = netlink.handle.address().del(message).execute().await;
+            return removed.with_context(|| format!("cannot take {address} from {name}"));
+        }
+    }
+    Err(anyhow!("{name} does not have {address}"))
 }
 
 /// Every address of every interface.

@@ -63,7 +63,14 @@ pub enum Service {
 /// # Errors
 /// When the port is taken.
 pub fn serve(host: &Host, service: Service, port: u16) -> anyhow::Result<Task<()>> {
-    let address = SocketAddr::from((host.address, port));
+    serve_on(host, service, (host.address, port).into())
+}
+
+/// The same on any address of the host.
+///
+/// # Errors
+/// When the port is taken.
+pub fn serve_on(host: &Host, service: Service, address: SocketAddr) -> anyhow::Result<Task<()>> {
     let pod = host.namespace.name().to_owned();
     let bound = move || async move {
         match service {

@@ -13,8 +13,12 @@ mod drain;
 mod ndp;
 #[path = "../cases/refuse.rs"]
 mod refuse;
+#[path = "../cases/refuse_ipv6.rs"]
+mod refuse_ipv6;
 #[path = "../cases/steer.rs"]
 mod steer;
+#[path = "../cases/steer_ipv6.rs"]
+mod steer_ipv6;
 
 use bench::{check, check_both_ways_in};
 use gateway_l4::Program;
@@ -79,7 +83,11 @@ fn malformed_neighbour_discovery_about_a_pool_ends_here() {
 fn what_must_not_be_answered_is_not() {
     check_both_ways_in(
         "what_must_not_be_answered_is_not",
-        &refuse::tcp_without_answer(),
+        &[
+            refuse::tcp_without_answer(),
+            refuse_ipv6::tcp_without_answer(),
+        ]
+        .concat(),
     );
 }
 
@@ -87,7 +95,7 @@ fn what_must_not_be_answered_is_not() {
 fn tcp_without_listener_is_reset_as_a_host_would() {
     check_both_ways_in(
         "tcp_without_listener_is_reset_as_a_host_would",
-        &refuse::tcp(),
+        &[refuse::tcp(), refuse_ipv6::tcp()].concat(),
     );
 }
 
@@ -95,7 +103,12 @@ fn tcp_without_listener_is_reset_as_a_host_would() {
 fn everything_else_without_listener_is_refused() {
     check_both_ways_in(
         "everything_else_without_listener_is_refused",
-        &refuse::others(),
+        &[
+            refuse::others(),
+            refuse_ipv6::datagrams(),
+            refuse_ipv6::others(),
+        ]
+        .concat(),
     );
 }
 
@@ -103,13 +116,25 @@ fn everything_else_without_listener_is_refused() {
 fn malformed_packets_are_counted_and_never_rewritten() {
     check_both_ways_in(
         "malformed_packets_are_counted_and_never_rewritten",
-        &refuse::malformed(),
+        &[refuse::malformed(), refuse_ipv6::malformed()].concat(),
     );
 }
 
 #[test]
 fn what_is_for_others_passes_unchanged() {
-    check_both_ways_in("what_is_for_others_passes_unchanged", &refuse::foreign());
+    check_both_ways_in(
+        "what_is_for_others_passes_unchanged",
+        &[refuse::foreign(), refuse_ipv6::foreign()].concat(),
+    );
+}
+
+#[test]
+fn tags_stay_in_front_of_what_quotes_them() {
+    check(
+        "tags_stay_in_front_of_what_quotes_them",
+        &[Program::Xdp],
+        &refuse_ipv6::tagged_datagrams(),
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! * TCPRoute and UDPRoute types out of the Gateway API's CRDs, which the `gateway-api` crate has only in an older
 //!   version: made by kopium. Each carries a hash of what it was made from and of itself, so that the comparison needs
 //!   no kopium.
+//! * The schemas that files are checked with, out of the Gateway API's CRDs.
 //! * The CRDs of Sanmon's own kinds out of their Rust types.
 
 use std::fs;
@@ -48,6 +49,20 @@ const KINDS: [(&str, &str); 4] = [
     ("UDPRoute", "udproutes"),
 ];
 
+/// The kinds whose schemas files are checked with.
+const SCHEMAS: [&str; 10] = [
+    "backendtlspolicies",
+    "gatewayclasses",
+    "gateways",
+    "grpcroutes",
+    "httproutes",
+    "listenersets",
+    "referencegrants",
+    "tcproutes",
+    "tlsroutes",
+    "udproutes",
+];
+
 /// Sanmon's own kinds, whose CRDs are in `deploy/crds`.
 const OWN_KINDS: [&str; 2] = ["sanmonconfigs", "sanmongatewayconfigs"];
 
@@ -55,9 +70,7 @@ const OWN_KINDS: [&str; 2] = ["sanmonconfigs", "sanmongatewayconfigs"];
 pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
     let root = workspace.root();
     for (kind, plural) in KINDS {
-        let crd = root.join(format!(
-            "gateway-user/crds/vendor/gateway-api-{GATEWAY_API}/gateway.networking.k8s.io_{plural}.yaml"
-        ));
+        let crd = root.join(vendored(plural));
         let target = root.join(format!("gateway-user/crds/src/{plural}.rs"));
         let found = check_types(&crd, &target);
         match action {
@@ -69,21 +82,36 @@ pub(crate) fn run(workspace: &Workspace, action: Action) -> Result<()> {
             Action::Check => found?,
         }
     }
+    let crds = SCHEMAS.map(|plural| root.join(vendored(plural)));
+    let crds = crds.iter().map(|crd| crd.to_string_lossy());
+    let schemas = printed(workspace, "schemas", crds)?;
+    for (plural, schema) in SCHEMAS.iter().zip(schemas.lines()) {
+        let name = format!("gateway-user/crds/schemas/{plural}.json");
+        settle(root, &name, &format!("{schema}\n"), action)?;
+    }
     for plural in OWN_KINDS {
-        let manifest = own_crd(workspace, plural)?;
+        let manifest = printed(workspace, "crd", [plural])?;
         let name = format!("deploy/crds/sanmon.dev_{plural}.yaml");
-        let target = root.join(&name);
-        match action {
-            Action::Write => write(&target, &manifest)?,
-            Action::Check => {
-                let found = fs::read_to_string(&target).unwrap_or_default();
-                if found != manifest {
-                    bail!("{name} is not what its Rust type says: run `cargo xtask codegen`");
-                }
-            }
-        }
+        settle(root, &name, &manifest, action)?;
     }
     Ok(())
+}
+
+/// Where the CRD of a kind is.
+fn vendored(plural: &str) -> String {
+    format!(
+        "gateway-user/crds/vendor/gateway-api-{GATEWAY_API}/gateway.networking.k8s.io_{plural}.yaml"
+    )
+}
+
+/// Writes a file, or compares it with what it has to be.
+fn settle(root: &Path, name: &str, text: &str, action: Action) -> Result<()> {
+    let target = root.join(name);
+    match action {
+        Action::Write => write(&target, text),
+        Action::Check if fs::read_to_string(&target).unwrap_or_default() == text => Ok(()),
+        Action::Check => bail!("{name} is not what it is made from: run `cargo xtask codegen`"),
+    }
 }
 
 fn write(target: &Path, text: &str) -> Result<()> {
@@ -158,17 +186,25 @@ fn fnv1a<const N: usize>(parts: [&[u8]; N]) -> u64 {
     })
 }
 
-/// The CRD of a kind, as its own crate prints it: xtask links nothing of the product.
-fn own_crd(workspace: &Workspace, plural: &str) -> Result<String> {
-    run::quietly(run::cargo(workspace).args([
+/// What a program of the crate with the CRDs prints: xtask links nothing of the product.
+fn printed(
+    workspace: &Workspace,
+    program: &str,
+    arguments: impl IntoIterator<Item = impl AsRef<str>>,
+) -> Result<String> {
+    let mut command = run::cargo(workspace);
+    command.args([
         "run",
         "--quiet",
         "--locked",
         "--package",
         "gateway-crds",
         "--example",
-        "crd",
+        program,
         "--",
-        plural,
-    ]))
+    ]);
+    for argument in arguments {
+        command.arg(argument.as_ref());
+    }
+    run::quietly(&mut command)
 }

@@ -157,12 +157,23 @@ fn read(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// A report without what differs from run to run: when it was made, and of which version.
-fn lasting(report: &str) -> Vec<&str> {
+/// A report without what differs from run to run: when it was made, of which version, and the order of the profiles.
+fn lasting(report: &str) -> Vec<Vec<&str>> {
     let lines = report.lines();
-    lines
-        .filter(|line| !line.starts_with("date:") && !line.trim_start().starts_with("version:"))
-        .collect()
+    let lines = lines
+        .filter(|line| !line.starts_with("date:") && !line.trim_start().starts_with("version:"));
+    let mut blocks: Vec<Vec<&str>> = vec![Vec::new()];
+    for line in lines {
+        // A field of the report, or an entry of its lists: what is inside of one is indented.
+        if !line.starts_with(' ') {
+            blocks.push(Vec::new());
+        }
+        if let Some(block) = blocks.last_mut() {
+            block.push(line);
+        }
+    }
+    blocks.sort();
+    blocks
 }
 
 #[cfg(test)]
@@ -171,10 +182,16 @@ mod tests {
 
     #[test]
     fn a_later_run_of_the_next_version_is_the_same_report() {
-        let one = "date: \"1\"\nimplementation:\n  version: v0.1.0\nprofiles:\n- core:\n    result: success\n";
+        let one = "date: \"1\"\nimplementation:\n  version: v0.1.0\nprofiles:\n- core:\n    result: success\n  name: a\n- core:\n    result: partial\n  name: b\n";
         let two = one.replace("\"1\"", "\"2\"").replace("v0.1.0", "v0.2.0");
 
         assert_eq!(lasting(one), lasting(&two));
         assert_ne!(lasting(one), lasting(&two.replace("success", "partial")));
+
+        let swapped =
+            "- core:\n    result: partial\n  name: b\n- core:\n    result: success\n  name: a\n";
+        let head = one.find("- core").unwrap_or_default();
+        let swapped = one[..head].to_owned() + swapped;
+        assert_eq!(lasting(one), lasting(&swapped));
     }
 }

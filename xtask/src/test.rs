@@ -20,6 +20,8 @@ use crate::workspace::Workspace;
 
 /// Cases of each property test in a full run; proptest's own default is 256.
 const PROPERTY_CASES_FULL: &str = "4096";
+/// Steps of the random histories that nodes agree on owners through, in a full run.
+const MEMBERSHIP_STEPS_FULL: &str = "1000000";
 
 /// How long a process may hold the output open after the last test.
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
@@ -29,7 +31,7 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases.
+    /// Every test, property tests with sixteen times the cases and a million steps of membership.
     Full,
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn run(
         .env("SANMON_BIN", workspace.debug_binary("sanmon"));
     if extent == Extent::Full {
         command.env("PROPTEST_CASES", PROPERTY_CASES_FULL);
+        command.env("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
     }
     command.args(filter);
     if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {

@@ -54,8 +54,6 @@ pub enum Reason {
     UnknownPool,
     /// No interface of the pool is up, or none has a subnet that holds the address.
     NoInterface,
-    /// Neighbours would be answered, but no gate behind serves the address.
-    Ipv6,
     /// It is asked whether another machine has the address.
     Probing,
     /// Another machine has the address.
@@ -78,7 +76,6 @@ impl fmt::Display for Reason {
             Self::NoInterface => {
                 "no interface that is up belongs to its pool: name one in the pool's interfaces, or give one an address in the VIP's subnet"
             }
-            Self::Ipv6 => "gates 2 and 3 do not serve IPv6 addresses yet",
             Self::Probing => "it is asked on the LAN whether another machine has the address",
             Self::InUse(mac) => {
                 return write!(

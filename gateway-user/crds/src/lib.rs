@@ -1,6 +1,6 @@
 //! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks or has in an older form.
 //!
-//! Types only: what a field means for the data planes is decided by `gateway-translate`.
+//! Types, and what API servers refuse of objects: what a field means for the data planes is decided by `gateway-translate`.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod gateway_proxy;
 pub mod grpcroutes;
 #[rustfmt::skip]
 pub mod httproutes;
+pub mod rules;
 pub mod sanmon_config;
 pub mod sanmon_gateway_config;
 #[rustfmt::skip]

@@ -35,7 +35,7 @@ pub use filter::{
 pub use host::{HostPattern, InvalidHost};
 pub use interface::{Interface, Mac};
 pub use listener::{HttpPort, Listener, ListenerTls, PortProtocol, Routing, StreamProgram};
-pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
+pub use matching::{HeaderMatch, Match, PathMatch, QueryMatch, REGEX_BYTES_MAX, ValueMatch};
 pub use name::{ListenerId, NodeName, ObjectName, RouteName, RuleId};
 pub use policy::{CookieLifetime, Retry, SessionCarrier, SessionPersistence, Timeouts};
 pub use program::{Entry, HostProgram, Precedence, RouteKind, Rule};

@@ -3,6 +3,10 @@
 use http::{HeaderName, Method};
 use serde::{Serialize, Serializer};
 
+/// Memory that a compiled expression may take. Translation refuses expressions above it, so that what is accepted is what
+/// the proxy can match.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
 /// One match: all of its conditions must hold (Gateway API: `HTTPRouteMatch`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Match {

@@ -11,7 +11,8 @@ mod trial;
 use std::io;
 use std::path::Path;
 
-use aya::programs::{ProgramError, SchedClassifier, SkLookup, Xdp};
+use aya::maps::ProgramArray;
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::libc;
 
@@ -27,7 +28,9 @@ pub use trial::{Program, Trial};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/sanmon.bpf.o"));
 
 const XDP: &str = "sanmon_xdp";
+const XDP_IPV6: &str = "sanmon_xdp_ipv6";
 const INGRESS: &str = "sanmon_ingress";
+const INGRESS_IPV6: &str = "sanmon_ingress_ipv6";
 const EGRESS: &str = "sanmon_egress";
 const FLOOR: &str = "sanmon_floor";
 const SOCKET: &str = "sanmon_socket";
@@ -61,10 +64,10 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
         _log: packet_log::PacketLog::start(&mut object),
         object,
     };
-    for name in [XDP, FLOOR] {
+    for name in [XDP, XDP_IPV6, FLOOR] {
         programs.xdp(name).and_then(Xdp::load).map_err(refused)?;
     }
-    for name in [INGRESS, EGRESS] {
+    for name in [INGRESS, INGRESS_IPV6, EGRESS] {
         let program = programs.classifier(name);
         program.and_then(SchedClassifier::load).map_err(refused)?;
     }
@@ -72,10 +75,31 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
         .socket()
         .and_then(SkLookup::load)
         .map_err(refused)?;
+    programs.join_halves()?;
     Ok((programs, maps, answers))
 }
 
 impl Programs {
+    /// Lets the programs of both ways in find their halves for IPv6. Those of a former process, which may still be
+    /// attached, find the new ones from then on; in between there is always one.
+    ///
+    /// The maps stay by their pins alone.
+    fn join_halves(&mut self) -> Result<(), OpenError> {
+        let xdp = self
+            .xdp(XDP_IPV6)
+            .and_then(|half| Ok(half.fd()?.try_clone()?));
+        self.set_half("XDP_IPV6", &xdp.map_err(refused)?)?;
+        let ingress = self.classifier(INGRESS_IPV6);
+        let ingress = ingress.and_then(|half| Ok(half.fd()?.try_clone()?));
+        self.set_half("INGRESS_IPV6", &ingress.map_err(refused)?)
+    }
+
+    fn set_half(&mut self, map: &str, program: &ProgramFd) -> Result<(), OpenError> {
+        let map = maps::take(&mut self.object, map).map_err(refused)?;
+        let mut map = ProgramArray::try_from(map).map_err(refused)?;
+        map.set(0, program, 0).map_err(refused)
+    }
+
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
         let program = self.object.program_mut(name);
         program.ok_or(ProgramError::NotLoaded)?.try_into()

@@ -1,12 +1,13 @@
 //! The datapath of one node: opened once, then told what changed.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use gateway_common::announce::Port;
 use gateway_common::limits::SOCKETS_MAX;
 use gateway_ir::{DatapathMode, Interface, Mac, NodeName, Snapshot};
 use nix::net::if_::if_indextoname;
+use nix::sys::socket::{SockaddrStorage, getsockname};
 use tracing::{debug, info, warn};
 
 use crate::bpf::{self, KernelMaps, Links, Programs};
@@ -157,21 +158,35 @@ impl Datapath {
         outcome
     }
 
-    /// Steers the connections of proxied services to these listening sockets, one per worker.
+    /// Steers the connections of proxied services to these listening sockets, of each family one per worker.
     ///
     /// # Errors
     /// When there are too many, or the kernel refuses.
     pub fn attach_proxy(&mut self, sockets: &[BorrowedFd<'_>]) -> Result<(), AttachError> {
-        if sockets.len() > SOCKETS_MAX {
+        let subject = || "the proxy's sockets".to_owned();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for socket in sockets {
+            let address = getsockname::<SockaddrStorage>(socket.as_raw_fd());
+            let address = address.map_err(|errno| AttachError::Kernel {
+                subject: subject(),
+                source: Box::new(errno),
+            })?;
+            match address.as_sockaddr_in6() {
+                Some(_) => v6.push(*socket),
+                None => v4.push(*socket),
+            }
+        }
+        let given = v4.len().max(v6.len());
+        if given > SOCKETS_MAX {
             return Err(AttachError::TooManySockets {
-                given: sockets.len(),
+                given,
                 max: SOCKETS_MAX,
             });
         }
         self.maps
-            .set_sockets(sockets)
+            .set_sockets([&v4, &v6])
             .map_err(|source| AttachError::Kernel {
-                subject: "the proxy's sockets".to_owned(),
+                subject: subject(),
                 source: Box::new(source),
             })?;
         self.links.attach_socket(&mut self.programs)

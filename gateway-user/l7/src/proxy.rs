@@ -43,7 +43,7 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
-    /// The socket that gate 2 feeds.
+    /// A socket that gate 2 feeds.
     #[error("cannot open a transparent socket (it needs CAP_NET_ADMIN; ordinary sockets do not)")]
     Transparent(#[source] io::Error),
     /// The TLS library.
@@ -58,7 +58,7 @@ pub struct Proxy {
     reports: watch::Receiver<GateReport>,
     explainers: watch::Receiver<Option<Explainer>>,
     /// Kept open for [`Proxy::sockets`]; the workers have duplicates.
-    transparent: Vec<TcpListener>,
+    transparent: Vec<Vec<TcpListener>>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -82,9 +82,12 @@ impl Proxy {
         let mut threads = Vec::new();
         let mut workers = Vec::new();
         for index in 0..count {
-            let socket = transparent.get(index).map(TcpListener::try_clone);
-            let socket = socket.transpose().map_err(StartError::Transparent)?;
-            let (sender, thread) = start_worker(index, &metrics, socket)?;
+            let sockets = transparent.get(index).into_iter().flatten();
+            let sockets = sockets
+                .map(TcpListener::try_clone)
+                .collect::<Result<_, _>>();
+            let sockets = sockets.map_err(StartError::Transparent)?;
+            let (sender, thread) = start_worker(index, &metrics, sockets)?;
             workers.push(sender);
             threads.push(thread);
         }
@@ -112,9 +115,9 @@ impl Proxy {
         })
     }
 
-    /// The transparent sockets in worker order; none with [`Listen::Addresses`].
+    /// The transparent sockets of both families in worker order; none with [`Listen::Addresses`].
     pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
-        self.transparent.iter().map(AsFd::as_fd).collect()
+        self.transparent.iter().flatten().map(AsFd::as_fd).collect()
     }
 
     /// Makes a snapshot the one that is served. Returns at once; [`Self::reports`] says when it is in force. Of
@@ -146,14 +149,14 @@ type Thread = JoinHandle<()>;
 fn start_worker(
     index: usize,
     metrics: &Arc<Metrics>,
-    socket: Option<TcpListener>,
+    sockets: Vec<TcpListener>,
 ) -> Result<(mpsc::Sender<Command>, Thread), StartError> {
     // One command at a time is under way: the coordinator waits for its answer.
     let (sender, commands) = mpsc::channel(1);
     let metrics = Arc::clone(metrics);
     let thread = spawn(format!("sanmon-proxy-{index}"), move |runtime| {
         pin(index);
-        runtime.block_on(worker_thread::run(index, metrics, socket, commands));
+        runtime.block_on(worker_thread::run(index, metrics, sockets, commands));
     })?;
     Ok((sender, thread))
 }

@@ -13,8 +13,8 @@ const BACKLOG: i32 = 4_096;
 pub enum Listen {
     /// Sockets on the addresses of every port of the snapshot; a port without addresses is bound on `0.0.0.0` and `::`.
     Addresses,
-    /// One transparent socket per worker on 127.0.0.1, which gate 2 feeds; the port is found by a connection's local
-    /// address. Needs `CAP_NET_ADMIN`.
+    /// One transparent socket per worker and family on loopback, which gate 2 feeds; the port is found by a connection's
+    /// local address. Needs `CAP_NET_ADMIN`.
     Transparent,
 }
 
@@ -56,15 +56,33 @@ pub(crate) fn listen(
         .collect()
 }
 
-/// Opens a socket that accepts connections to any address that the kernel hands it.
+/// Opens a worker's sockets that accept connections to any address that the kernel hands them: one of IPv4, one of IPv6
+/// where the machine has it.
 ///
 /// # Errors
 /// Without `CAP_NET_ADMIN`.
-pub(crate) fn listen_transparent() -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_ip_transparent_v4(true)?;
+pub(crate) fn listen_transparent() -> io::Result<Vec<TcpListener>> {
+    let mut sockets = vec![transparent(Ipv4Addr::LOCALHOST.into())?];
+    match transparent(Ipv6Addr::LOCALHOST.into()) {
+        Ok(socket) => sockets.push(socket),
+        Err(error) if error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(sockets)
+}
+
+fn transparent(loopback: IpAddr) -> io::Result<TcpListener> {
+    let address = SocketAddr::new(loopback, 0);
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if loopback.is_ipv6() {
+        socket.set_only_v6(true)?;
+        socket.set_ip_transparent_v6(true)?;
+    } else {
+        socket.set_ip_transparent_v4(true)?;
+    }
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

@@ -45,12 +45,13 @@ pub(crate) enum Command {
 pub(crate) async fn run(
     index: usize,
     metrics: Arc<Metrics>,
-    transparent: Option<std::net::TcpListener>,
+    transparent: Vec<std::net::TcpListener>,
     mut commands: mpsc::Receiver<Command>,
 ) {
     let worker = Rc::new(Worker::new(index, metrics));
     let mut acceptors: BTreeMap<SocketAddr, Acceptor> = BTreeMap::new();
-    let fed = transparent.map(|listener| accept_on(&worker, listener));
+    let fed = transparent.into_iter();
+    let fed: Vec<_> = fed.map(|listener| accept_on(&worker, listener)).collect();
     tokio::task::spawn_local(sweep(Rc::clone(&worker)));
     while let Some(command) = commands.recv().await {
         match command {
@@ -78,7 +79,7 @@ pub(crate) async fn run(
                 for acceptor in std::mem::take(&mut acceptors).into_values() {
                     acceptor.close().await;
                 }
-                if let Some(acceptor) = fed {
+                for acceptor in fed {
                     acceptor.close().await;
                 }
                 worker.drain(timeout).await;

@@ -44,6 +44,11 @@ impl Identity {
         Self { certificate, key }
     }
 
+    /// The certificate and its key, in PEM.
+    pub(crate) fn pem(&self) -> (String, String) {
+        (self.certificate.pem(), self.key.serialize_pem())
+    }
+
     /// A Secret of type `kubernetes.io/tls`.
     pub(crate) fn secret(&self, name: &str) -> String {
         let indent = |pem: String| pem.replace('\n', "\n    ");

@@ -5,6 +5,7 @@
 mod agent;
 mod agreement;
 mod backend;
+mod bad_input;
 mod check;
 mod clients;
 mod conf;
@@ -14,6 +15,7 @@ mod faults;
 mod http;
 mod identity;
 mod monitoring;
+mod mutations;
 mod serve;
 mod shutdown;
 mod validity;

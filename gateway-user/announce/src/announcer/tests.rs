@@ -10,6 +10,7 @@ use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
 
 use super::*;
+use crate::ndp;
 
 mod conflicts;
 mod pair;
@@ -25,6 +26,24 @@ fn answers_and_tells_as_soon_as_a_vip_appears() {
     let commands = drain(&mut announcer);
     assert_eq!(commands.first(), Some(&answer("192.168.2.200", 3, 6000)));
     assert_eq!(operations(&commands), [1, 2]);
+}
+
+#[test]
+fn an_ipv6_vip_is_told_by_an_advertisement_each_time() {
+    let mut announcer = announcer();
+    let mut interface = eth0(3);
+    interface.addresses.push("fd00:2::10/64".parse().unwrap());
+    announcer.update(at(0), view(&[vip("fd00:2::1")], &[interface]));
+    let frames: Vec<_> = drain(&mut announcer)
+        .into_iter()
+        .filter_map(|command| match command {
+            Command::Send { interface, frame } => Some((interface, frame)),
+            Command::Answer { .. } | Command::Silence { .. } => None,
+        })
+        .collect();
+    let address = "fd00:2::1".parse().unwrap();
+    let told = ndp::unsolicited_advertisement(address, ETH0);
+    assert_eq!(frames, [(3, told)]);
 }
 
 #[test]
@@ -186,7 +205,7 @@ fn withholds_what_it_can_not_answer_and_says_why() {
     let mut stray = vip("192.168.2.200");
     stray.pool = "none".into();
     for (vip, reason) in [
-        (vip("fd00:2::1"), Reason::Ipv6),
+        (vip("fd00:3::1"), Reason::NoInterface),
         (vip("172.16.0.1"), Reason::NoInterface),
         (stray, Reason::UnknownPool),
     ] {

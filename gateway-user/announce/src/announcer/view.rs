@@ -103,9 +103,6 @@ pub(super) fn voters(names: &BTreeSet<&NodeName>, wanted: &[NodeName]) -> BTreeS
 
 /// The interfaces on which a node may answer for a VIP.
 pub(super) fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason> {
-    if vip.address.is_ipv6() {
-        return Err(Reason::Ipv6);
-    }
     let pool = view
         .pools
         .iter()

@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use gateway_crds::rules::violations;
 use gateway_translate::{Inputs, Object, ObjectError, ObjectKey};
 use serde_json::Value;
 
@@ -182,6 +183,12 @@ impl File {
                             .iter()
                             .map(|field| place.ignored(format!("unknown field {field}: ignored"))),
                     );
+                    let refused = violations(placed.key.kind.as_str(), &document.value);
+                    self.problems.extend(refused.iter().map(|violation| {
+                        place.error(format!(
+                            "{violation}; no API server would take it, and it is served as far as it can be"
+                        ))
+                    }));
                     self.objects.push(placed);
                 }
                 Err(error @ ObjectError::UnknownKind { .. }) => {

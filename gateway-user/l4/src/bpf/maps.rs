@@ -47,6 +47,8 @@ const fn shape<K, V>(name: &'static str, entries: usize) -> Shape {
 
 /// All maps, with the names and types of `gateway-ebpf/src/maps.rs`.
 pub(super) const SHAPES: &[Shape] = &[
+    shape::<u32, u32>("XDP_IPV6", 1),
+    shape::<u32, u32>("INGRESS_IPV6", 1),
     shape::<u32, Port>("PORTS", PORTS_MAX),
     shape::<Key<Address>, u32>("POOLS", POOL_PREFIXES_MAX),
     shape::<AnswerKey, Answer>("ANSWERS", ANSWERS_MAX),
@@ -61,7 +63,8 @@ pub(super) const SHAPES: &[Shape] = &[
     shape::<FlowKey, Flow>("OPENINGS", OPENINGS_MAX),
     shape::<FlowKey, Reply>("OPENING_REPLIES", OPENINGS_MAX),
     shape::<u32, u32>("SOCKETS", SOCKETS_MAX),
-    shape::<u32, u32>("SOCKET_COUNT", 1),
+    shape::<u32, u32>("SOCKETS_IPV6", SOCKETS_MAX),
+    shape::<u32, u32>("SOCKET_COUNT", 2),
     shape::<u32, u64>("COUNTERS", Counter::ALL.len()),
     shape::<u32, Traffic>("TRAFFIC", SERVICES_MAX),
 ];
@@ -99,7 +102,7 @@ pub(crate) struct KernelMaps {
     services: HashMap<MapData, ServiceKey, Service>,
     endpoints: Array<MapData, Endpoint>,
     tables: ArrayOfMaps<MapData, Array<MapData, Chunk>>,
-    sockets: SockMap<MapData>,
+    sockets: [SockMap<MapData>; 2],
     socket_count: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
     traffic: PerCpuArray<MapData, Traffic>,
@@ -123,7 +126,10 @@ impl KernelMaps {
             services: map("SERVICES")?.try_into()?,
             endpoints: map("ENDPOINTS")?.try_into()?,
             tables: map("TABLES")?.try_into()?,
-            sockets: map("SOCKETS")?.try_into()?,
+            sockets: [
+                map("SOCKETS")?.try_into()?,
+                map("SOCKETS_IPV6")?.try_into()?,
+            ],
             socket_count: map("SOCKET_COUNT")?.try_into()?,
             counters: map("COUNTERS")?.try_into()?,
             traffic: map("TRAFFIC")?.try_into()?,
@@ -182,20 +188,22 @@ impl KernelMaps {
         Ok(())
     }
 
-    /// Puts sockets into the slots, then says how many there are: a slot without a socket is never chosen.
+    /// Puts sockets of IPv4 and of IPv6 into their slots, then says how many there are: a slot without a socket is never
+    /// chosen.
     pub(crate) fn set_sockets(
         &mut self,
-        sockets: &[std::os::fd::BorrowedFd<'_>],
+        sockets: [&[std::os::fd::BorrowedFd<'_>]; 2],
     ) -> Result<(), ApplyError> {
-        for (slot, socket) in (0..).zip(sockets) {
-            self.sockets
-                .set(slot, socket, 0)
-                .map_err(error("SOCKETS"))?;
+        for (family, (map, sockets)) in (0..).zip(self.sockets.iter_mut().zip(sockets)) {
+            for (slot, socket) in (0..).zip(sockets) {
+                map.set(slot, socket, 0).map_err(error("SOCKETS"))?;
+            }
+            let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+            self.socket_count
+                .set(family, count, 0)
+                .map_err(error("SOCKET_COUNT"))?;
         }
-        let count = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
-        self.socket_count
-            .set(0, count, 0)
-            .map_err(error("SOCKET_COUNT"))
+        Ok(())
     }
 
     /// The packets of each reason, over all CPUs.

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use gateway_ir::REGEX_BYTES_MAX;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use regex_syntax::hir::literal::Extractor;
 use tracing::warn;
 
 use super::steps;
 
-/// Memory that a compiled expression may take; translation refuses expressions above it.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Expressions of one scan. More would make states so large that the automaton is thrown away more than used.
 const SCAN_MAX: usize = 64;
 

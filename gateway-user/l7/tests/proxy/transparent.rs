@@ -1,13 +1,13 @@
 //! Sockets that gate 2 feeds.
 
 use std::io::Write;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use gateway_l7::{Listen, Proxy, Settings, StartError};
-use nix::sys::socket::{SockaddrIn, getsockname};
+use nix::sys::socket::{SockaddrStorage, getsockname};
 use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -36,20 +36,27 @@ async fn the_port_of_a_transparent_connection_is_found_by_its_local_address() {
         }
         Err(error) => panic!("{error}"),
     };
-    let sockets: Vec<SocketAddr> = proxy
-        .sockets()
+    let sockets = proxy.sockets();
+    let (v4, v6): (Vec<_>, Vec<_>) = sockets
         .iter()
-        .map(|socket| getsockname::<SockaddrIn>(socket.as_raw_fd()).expect("an address"))
-        .map(|address| SocketAddrV4::from(address).into())
-        .collect();
-    let [served, not_served] = sockets[..] else {
-        panic!("one socket per worker: {sockets:?}");
+        .map(address_of)
+        .partition(SocketAddr::is_ipv4);
+    let [served, not_served] = v4[..] else {
+        panic!("one socket per worker: {v4:?}");
     };
+    // A machine may have no IPv6.
+    assert!([0, 2].contains(&v6.len()), "one socket per worker: {v6:?}");
+    let served_v6 = v6.first().copied();
 
     // Nothing is bound for the snapshot's ports: one of them is a socket that is there already, standing for a VIP.
     let (endpoint, vip) = (Pod::echo("a").await, address());
     let mut snapshot = plain(served, &[endpoint.address]);
     snapshot.http.extend(plain(vip, &[endpoint.address]).http);
+    if let Some(served) = served_v6 {
+        snapshot
+            .http
+            .extend(plain(served, &[endpoint.address]).http);
+    }
     let generation = snapshot.generation();
     proxy.publish(Arc::new(snapshot));
     let mut reports = proxy.reports();
@@ -58,8 +65,19 @@ async fn the_port_of_a_transparent_connection_is_found_by_its_local_address() {
         .await;
     assert!(report.expect("the proxy runs").failures.is_empty());
 
-    assert_eq!(pod(&get_once(served, "h", "/").await), "a");
+    for served in [Some(served), served_v6].into_iter().flatten() {
+        assert_eq!(pod(&get_once(served, "h", "/").await), "a");
+    }
     assert!(TcpStream::connect(vip).await.is_err());
     let mut stray = TcpStream::connect(not_served).await.expect("a connection");
     assert_eq!(stray.read(&mut [0]).await.unwrap_or(0), 0);
+}
+
+fn address_of(socket: &BorrowedFd<'_>) -> SocketAddr {
+    let address = getsockname::<SockaddrStorage>(socket.as_raw_fd()).expect("an address");
+    match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+        (Some(v4), _) => SocketAddrV4::from(*v4).into(),
+        (None, Some(v6)) => SocketAddrV6::from(*v6).into(),
+        (None, None) => panic!("a socket of IP: {address:?}"),
+    }
 }

@@ -6,9 +6,9 @@ use gateway_crds::httproutes::{
     HttpRouteRulesMatchesPath, HttpRouteRulesMatchesPathType as PathType,
     HttpRouteRulesMatchesQueryParams, HttpRouteRulesMatchesQueryParamsType as QueryType,
 };
-use gateway_ir::{HeaderMatch, Match, PathMatch, QueryMatch, ValueMatch};
+use gateway_ir::{HeaderMatch, Match, PathMatch, QueryMatch, REGEX_BYTES_MAX, ValueMatch};
 use http::Method;
-use regex::Regex;
+use regex::RegexBuilder;
 
 use super::syntax::{header_name, is_pchar};
 
@@ -79,16 +79,26 @@ fn plain_path(path: &str) -> Result<&str, String> {
 }
 
 /// Checks that a regular expression compiles, alone and as the whole-value match that it will be: `)(` only does the
-/// latter, `(?x)a #` only the former.
+/// latter, `(?x)a #` only the former. Matching is linear in the text whatever it is; how much memory it takes is limited.
 pub(crate) fn pattern(regex: &str) -> Result<String, String> {
-    let forms = [regex.to_owned(), format!("^(?:{regex})$")];
-    if forms.iter().all(|form| Regex::new(form).is_ok()) {
-        Ok(regex.to_owned())
-    } else {
-        Err(format!(
-            "{regex:?} is not a regular expression that is served"
-        ))
+    let forms = [regex.to_owned(), format!(r"\A(?:{regex})\z")];
+    for form in forms {
+        let built = RegexBuilder::new(&form).size_limit(REGEX_BYTES_MAX).build();
+        match built {
+            Ok(_) => {}
+            Err(regex::Error::CompiledTooBig(_)) => {
+                return Err(format!(
+                    "a regular expression needs more than the {REGEX_BYTES_MAX} bytes that one may take"
+                ));
+            }
+            Err(_) => {
+                return Err(format!(
+                    "{regex:?} is not a regular expression that is served"
+                ));
+            }
+        }
     }
+    Ok(regex.to_owned())
 }
 
 pub(crate) fn header(header: &HttpRouteRulesMatchesHeaders) -> Result<HeaderMatch, String> {

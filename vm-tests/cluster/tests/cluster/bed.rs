@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +15,11 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 const VERSIONS: &str = include_str!("../../versions.toml");
+/// Sanmon's DaemonSet.
+pub(crate) const AGENTS: [&str; 2] = ["--namespace=sanmon-system", "daemonset/sanmon"];
+/// The addresses in `sanmon.yaml` that Gateways get unasked.
+const POOL: RangeInclusive<IpAddr> =
+    IpAddr::V4(Ipv4Addr::new(192, 168, 77, 100))..=IpAddr::V4(Ipv4Addr::new(192, 168, 77, 239));
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -107,6 +114,78 @@ impl Bed {
         fs::write(&file, objects)?;
         let file = file.to_string_lossy();
         self.kubectl(&["apply", "--filename", &file]).map(drop)
+    }
+
+    /// Asks until the answer is not empty: a field that somebody writes soon.
+    pub(crate) fn wait_for_field(&self, object: &[&str], path: &str) -> anyhow::Result<String> {
+        let output = format!("--output=jsonpath={path}");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let arguments = [&["get"], object, &[output.as_str()]].concat();
+            let said = self.kubectl(&arguments)?;
+            if !said.is_empty() {
+                return Ok(said);
+            }
+            ensure!(Instant::now() < deadline, "{object:?} has no {path}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Installs Sanmon as `cargo xtask cluster up` does, with the class and the addresses of the test cluster.
+    pub(crate) fn install_sanmon(&self) -> anyhow::Result<()> {
+        self.install_gateway_api()?;
+        self.install_manifests()?;
+        let class = checkout("vm-tests/cluster/sanmon.yaml");
+        self.kubectl(&["apply", "--filename", &class.to_string_lossy()])?;
+        self.kubectl(&[&["rollout", "status"], AGENTS.as_slice()].concat())
+            .map(drop)
+    }
+
+    /// Puts the first example's application behind a Gateway, and gives its address.
+    pub(crate) fn serve(&self) -> anyhow::Result<SocketAddr> {
+        let example = checkout("examples/first-gateway");
+        self.kubectl(&["apply", "--filename", &example.to_string_lossy()])?;
+        let gateway = ["--namespace=first", "gateway/first"];
+        self.kubectl(&["rollout", "status", "--namespace=first", "deployment/echo"])?;
+        self.kubectl(
+            &[
+                ["wait"].as_slice(),
+                &gateway,
+                &["--for=condition=Programmed"],
+            ]
+            .concat(),
+        )?;
+        let address = self.wait_for_field(&gateway, "{.status.addresses[0].value}")?;
+        let address = address.parse()?;
+        // Never one of a node, not even while its gates start.
+        ensure!(POOL.contains(&address), "{address} is not of the pool");
+        Ok(SocketAddr::new(address, 80))
+    }
+
+    /// The script that runs a program on the cluster's client.
+    pub(crate) fn client(&self) -> PathBuf {
+        self.folder.path().join("client")
+    }
+
+    /// A program of the control plane.
+    pub(crate) fn program(&self, name: &str) -> anyhow::Result<Pid> {
+        let ours = self.process.id().to_string();
+        for process in fs::read_dir("/proc")?.flatten() {
+            // It may end meanwhile.
+            let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let Some((head, tail)) = stat.rsplit_once(") ") else {
+                continue;
+            };
+            // The kernel keeps 15 characters of a name.
+            let is_it = head
+                .split_once('(')
+                .is_some_and(|it| name.starts_with(it.1));
+            if is_it && tail.split(' ').nth(1) == Some(&ours) {
+                let number = process.file_name().to_string_lossy().parse()?;
+                return Ok(Pid::from_raw(number));
+            }
+        }
+        bail!("the cluster runs no {name}")
     }
 
     fn apply_folder(&self, folder: &Path) -> anyhow::Result<()> {

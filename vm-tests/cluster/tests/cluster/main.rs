@@ -4,4 +4,7 @@
 
 mod bed;
 mod examples;
+mod load;
+mod outage;
 mod pods;
+mod rollout;
