@@ -97,6 +97,18 @@ fn without_the_router_nobody_takes_over() {
 }
 
 #[test]
+fn addresses_that_nobody_is_asked_for_are_not_taken() {
+    let mut world = World::pair(2, 1);
+    world.add_vip("fd00::200".parse().expect("an address"));
+    world.run(at(1500));
+    assert_eq!(world.unowned(), 0);
+    let owner = world.owners()[&"fd00::200".parse().expect("an address")];
+    world.kill(owner.expect("an owner"));
+    world.run(at(2000));
+    assert_eq!(world.unowned(), 1);
+}
+
+#[test]
 fn arbiter_decides_where_the_router_cannot_show_the_other_node() {
     let mut world = World::pair(4, 1);
     world.hairpin = false;

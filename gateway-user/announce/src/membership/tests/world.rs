@@ -227,6 +227,14 @@ impl World {
         self.follow(index);
     }
 
+    /// Adds an address.
+    pub(super) fn add_vip(&mut self, vip: IpAddr) {
+        self.vips.push(vip);
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
     /// All addresses lead to endpoints of one node from now on.
     pub(super) fn favour(&mut self, index: usize) {
         let only = BTreeSet::from([id(index)]);
