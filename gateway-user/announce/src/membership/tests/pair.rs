@@ -97,6 +97,18 @@ fn without_the_router_nobody_takes_over() {
 }
 
 #[test]
+fn addresses_that_nobody_is_asked_for_are_not_taken() {
+    let mut world = World::pair(2, 1);
+    world.add_vip("fd00::200".parse().expect("an address"));
+    world.run(at(1500));
+    assert_eq!(world.unowned(), 0);
+    let owner = world.owners()[&"fd00::200".parse().expect("an address")];
+    world.kill(owner.expect("an owner"));
+    world.run(at(2000));
+    assert_eq!(world.unowned(), 1);
+}
+
+#[test]
 fn arbiter_decides_where_the_router_cannot_show_the_other_node() {
     let mut world = World::pair(4, 1);
     world.hairpin = false;
@@ -204,6 +216,47 @@ fn never_two_owners_of_two_but_in_the_named_holes() {
     });
     if let Err(failure) = checked {
         panic!("{failure}");
+    }
+}
+
+/// Each node took the other's lease for as long as it was before they were cut from each other.
+#[test]
+fn terms_that_change_while_the_nodes_are_cut_make_no_two_owners() {
+    use Step::{Api, Cut, Heal, Leave, Run, Start};
+    let steps = [
+        Cut(1, 0),
+        Run(182),
+        Start(0),
+        Heal,
+        Run(596),
+        Step::Delay(1),
+        Cut(0, 1),
+        Cut(0, 1),
+        Run(445),
+        Step::Terms(0, 100, 2),
+        Run(417),
+        Api(0, true),
+        Step::Terms(1, 200, 2),
+        Step::Isolate(1),
+        Run(904),
+        Leave(0),
+        Step::Isolate(1),
+        Api(0, false),
+        Run(560),
+        Step::Isolate(0),
+        Heal,
+        Run(612),
+        Start(1),
+        Heal,
+        Step::Freeze(1),
+        Run(500),
+    ];
+    for seed in 0..50 {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
     }
 }
 
