@@ -67,13 +67,19 @@ fn proxied(bed: &Bed) -> anyhow::Result<()> {
         }
         Ok(pods)
     })?;
-    assert_eq!(
-        pods,
-        ["pod-1", "pod-2", "pod-3", "pod-4"]
-            .map(String::from)
-            .into()
-    );
-    Ok(())
+    let expected = ["pod-1", "pod-2", "pod-3", "pod-4"];
+    assert_eq!(pods, expected.map(String::from).into());
+    // The node itself is a client as well: its route names an address that can be answered to.
+    bed.node.namespace.run(|| async {
+        let get = Get::new("any.example", "/");
+        let reply = client::get(at(80), &Transport::Plain, &get).await?;
+        assert_eq!(reply.local.ip(), NODE);
+        assert_eq!(
+            reply.seen()?.header("x-forwarded-for"),
+            Some("fd00:2::1:10")
+        );
+        Ok(())
+    })
 }
 
 /// TCP and UDP to the pods that have IPv6, which see the client.
