@@ -23,6 +23,9 @@ const PROPERTY_CASES_FULL: &str = "4096";
 /// Steps of the random histories that nodes agree on owners through, in a full run.
 const MEMBERSHIP_STEPS_FULL: &str = "1000000";
 
+/// How often each fault happens to nodes on a LAN, in a full run.
+const FAULT_ROUNDS_FULL: &str = "100";
+
 /// How long a process may hold the output open after the last test.
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,7 @@ pub(crate) fn run(
     if extent == Extent::Full {
         command.env("PROPTEST_CASES", PROPERTY_CASES_FULL);
         command.env("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
+        command.env("SANMON_FAULT_ROUNDS", FAULT_ROUNDS_FULL);
     }
     command.args(filter);
     if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
