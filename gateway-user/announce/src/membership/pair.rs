@@ -138,9 +138,9 @@ impl Membership {
     /// Until when the witnesses let this node answer for what it holds.
     pub(super) fn kept_until(&self, vip: IpAddr, candidate: &Candidate) -> Option<Duration> {
         let is_held = matches!(candidate.state, State::Held { .. });
-        // What was granted to the other node is kept by its leave only.
-        let is_given_away = self.grants.holder(vip).is_some_and(|it| it != self.node());
-        if !is_held || is_given_away || !self.is_pair() || self.verdict == Verdict::Other {
+        // What this node has granted to the other one, the witnesses do not give back.
+        let is_own = self.grants.is_granted(vip, self.node());
+        if !is_held || !is_own || !self.is_pair() || self.verdict == Verdict::Other {
             return None;
         }
         Some(self.witnesses.evidence()? + self.kept_lease())
@@ -190,6 +190,7 @@ impl Membership {
             let is_due = silent.is_some_and(|since| since + wait <= now);
             if is_due && is_free && candidate.not_before <= now {
                 candidate.take(now, next);
+                self.grants.take(vip, me, now + self.scene.terms.grant());
                 self.eager = true;
             }
         }

@@ -18,6 +18,7 @@ struct Ground<'a> {
     grant: Duration,
     /// Before this moment the voters that started together with this node give nothing.
     patient_until: Duration,
+    is_pair: bool,
     picture: &'a Picture,
     plan: &'a Plan,
 }
@@ -41,6 +42,7 @@ impl Membership {
             } else {
                 self.mute_until + self.scene.terms.beat / 5
             },
+            is_pair: self.is_pair(),
             picture: &self.picture,
             plan: &plan,
         };
@@ -205,6 +207,11 @@ impl Ground<'_> {
                 if self.picture.is_armed(vip, to) {
                     candidate.drop_claim(self.now, self.grant);
                 } else if self.now >= began + self.grant {
+                    if self.is_pair && self.picture.vote_of(self.me, vip) == Some(to) {
+                        // It may answer already, and the one that could say so is not heard.
+                        candidate.drop_claim(self.now, self.grant);
+                        return;
+                    }
                     candidate.declined.insert(to, self.now + self.grant * 10);
                     candidate.state = State::Held { first, since };
                 }

@@ -5,7 +5,6 @@ use proptest::test_runner::{Config, TestRunner};
 use proptest::{collection, sample};
 
 use super::super::pair::Hindrance;
-use super::super::terms::Terms;
 use super::world::{ROUTER, World};
 use super::{STEPS, at, terms};
 
@@ -199,7 +198,7 @@ fn never_two_owners_of_two_but_in_the_named_holes() {
         world.heal();
         world.hairpin = true;
         // A node whose lease is shorter than the other's beat would hold nothing for long.
-        (0..2).for_each(|node| world.set_terms(node, Terms::default()));
+        (0..2).for_each(|node| world.set_terms(node, super::Terms::default()));
         (0..2).for_each(|node| world.thaw(node));
         (0..2).for_each(|node| world.start(node));
         world.run(at(2000));
@@ -252,6 +251,28 @@ fn terms_that_change_while_the_nodes_are_cut_make_no_two_owners() {
         Run(500),
     ];
     for seed in 0..50 {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
+    }
+}
+
+/// The one that leaves took longer terms back, and did not hear in time that the other has taken over.
+#[test]
+fn address_that_was_handed_over_is_not_kept_by_witnesses() {
+    use Step::{Delay, Leave, Run, Terms};
+    let steps = [
+        Run(879),
+        Terms(0, 200, 2),
+        Run(2113),
+        Terms(0, 50, 4),
+        Leave(0),
+        Delay(400),
+        Run(600),
+    ];
+    for seed in (0..200).chain([6_553_951_815_992_870_192]) {
         let mut world = World::pair(4, seed);
         for step in &steps {
             apply(&mut world, step);
