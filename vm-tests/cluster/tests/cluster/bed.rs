@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 const VERSIONS: &str = include_str!("../../versions.toml");
 /// Sanmon's DaemonSet.
-pub(crate) const AGENTS: [&str; 2] = ["--namespace=sanmon-system", "daemonset/sanmon"];
+const AGENTS: [&str; 2] = ["--namespace=sanmon-system", "daemonset/sanmon"];
 /// The addresses in `sanmon.yaml` that Gateways get unasked.
 const POOL: RangeInclusive<IpAddr> =
     IpAddr::V4(Ipv4Addr::new(192, 168, 77, 100))..=IpAddr::V4(Ipv4Addr::new(192, 168, 77, 239));

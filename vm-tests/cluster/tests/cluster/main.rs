@@ -7,4 +7,3 @@ mod examples;
 mod load;
 mod outage;
 mod pods;
-mod rollout;

@@ -41,6 +41,11 @@ fn traffic_goes_on_without_the_api_server_and_nothing_is_written_when_it_is_back
 
     assert!(seen.failed.is_empty(), "{:#?}", seen.failed);
     assert!(seen.answered > 1_000, "{} answers", seen.answered);
+    assert!(
+        seen.longest < OUTAGE / 3,
+        "{:?} without answer",
+        seen.longest
+    );
     assert_eq!(written(&cluster)?, before);
     Ok(())
 }
