@@ -28,10 +28,11 @@ impl Rule {
     pub(super) fn holds(&self, value: &Value) -> Result<bool, ExecutionError> {
         let mut context = SURROUNDINGS.new_inner_scope();
         context.add_variable_from_value("self", value.clone());
-        match self.0.execute(&context)? {
-            Value::Bool(holds) => Ok(holds),
-            other => Err(ExecutionError::UnsupportedTargetType { target: other }),
+        let target = self.0.execute(&context)?;
+        if let Value::Bool(holds) = target {
+            return Ok(holds);
         }
+        Err(ExecutionError::UnsupportedTargetType { target })
     }
 }
 
