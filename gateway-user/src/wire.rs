@@ -131,7 +131,7 @@ fn start_source(
         Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
         Source::Cluster(settings) => {
             let outlook = Outlook {
-                statuses: agent::wanted(Arc::clone(board)),
+                statuses: agent::wanted(Arc::clone(board))?,
                 published: board.publications(),
                 candidacy: board.candidacy(),
                 events: agent::events(board),

@@ -7,7 +7,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
@@ -30,6 +30,9 @@ const CLIENT: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const C: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 7);
 const VIP: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 200);
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 5);
+const C6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 7);
+const VIP6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc8);
+const HOST6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 5);
 
 /// One row of the table.
 struct Row {
@@ -112,43 +115,31 @@ fn rows() -> Vec<Row> {
     let other = || eth(CLIENT, NODE).ipv4(C, HOST).tcp(4000, 80, ACK).build();
     let tcp = || eth(CLIENT, NODE).ipv4(C, VIP).tcp(4000, 80, ACK).build();
     let udp = || eth(CLIENT, NODE).ipv4(C, VIP).udp(4000, 53, b"12345678");
+    let to_v6 = |address| {
+        eth(CLIENT, NODE)
+            .ipv6(C6, address)
+            .tcp(4000, 80, ACK)
+            .build()
+    };
+    let repeated = |name, program, frame| row(name, program, Packets::Repeated(frame));
     vec![
-        row("floor", Program::Floor, Packets::Repeated(other())),
-        row(
-            "xdp: not a VIP, passed",
-            Program::Xdp,
-            Packets::Repeated(other()),
-        ),
-        row(
-            "xdp: TCP, known flow",
-            Program::Xdp,
-            Packets::Repeated(tcp()),
-        ),
-        row(
-            "xdp: UDP, known flow",
-            Program::Xdp,
-            Packets::Repeated(udp()),
-        ),
-        row(
-            "tc: not a VIP, passed",
+        repeated("floor", Program::Floor, other()),
+        repeated("xdp: not a VIP, passed", Program::Xdp, other()),
+        repeated("xdp: TCP, known flow", Program::Xdp, tcp()),
+        repeated("xdp: UDP, known flow", Program::Xdp, udp()),
+        repeated("tc: not a VIP, passed", Program::Ingress, other()),
+        repeated("tc: TCP, known flow", Program::Ingress, tcp()),
+        repeated("tc: UDP, known flow", Program::Ingress, udp()),
+        repeated("tc egress: no reply", Program::Egress, other()),
+        repeated("xdp: IPv6, not a VIP", Program::Xdp, to_v6(HOST6)),
+        repeated("xdp: TCP over IPv6, known flow", Program::Xdp, to_v6(VIP6)),
+        repeated("tc: IPv6, not a VIP", Program::Ingress, to_v6(HOST6)),
+        repeated(
+            "tc: TCP over IPv6, known flow",
             Program::Ingress,
-            Packets::Repeated(other()),
+            to_v6(VIP6),
         ),
-        row(
-            "tc: TCP, known flow",
-            Program::Ingress,
-            Packets::Repeated(tcp()),
-        ),
-        row(
-            "tc: UDP, known flow",
-            Program::Ingress,
-            Packets::Repeated(udp()),
-        ),
-        row(
-            "tc egress: no reply",
-            Program::Egress,
-            Packets::Repeated(other()),
-        ),
+        repeated("tc egress: IPv6, no reply", Program::Egress, to_v6(HOST6)),
         row(
             "single runs: floor",
             Program::Floor,
@@ -175,8 +166,8 @@ fn configure(datapath: &mut Datapath) -> anyhow::Result<()> {
         addresses: Vec::new(),
     })?;
     let gateway = ObjectName::new("default", "gateway");
-    let service = |port, protocol| Service {
-        vip: VIP.into(),
+    let service = |vip: IpAddr, port, protocol| Service {
+        vip,
         port,
         protocol,
         listener: ListenerId {
@@ -185,20 +176,25 @@ fn configure(datapath: &mut Datapath) -> anyhow::Result<()> {
         },
         target: ServiceTarget::Endpoints {
             endpoints: vec![WeightedEndpoint {
-                address: (VIP, port).into(),
+                address: (vip, port).into(),
                 node: None,
                 weight: 1,
             }],
             refused: 0,
         },
     };
+    let vip = |address| Vip {
+        address,
+        gateway: gateway.clone(),
+        pool: "lan".to_owned(),
+    };
     datapath.apply(&Snapshot {
-        vips: vec![Vip {
-            address: VIP.into(),
-            gateway: gateway.clone(),
-            pool: "lan".to_owned(),
-        }],
-        services: vec![service(53, Protocol::Udp), service(80, Protocol::Tcp)],
+        vips: vec![vip(VIP.into()), vip(VIP6.into())],
+        services: vec![
+            service(VIP.into(), 53, Protocol::Udp),
+            service(VIP.into(), 80, Protocol::Tcp),
+            service(VIP6.into(), 80, Protocol::Tcp),
+        ],
         ..Snapshot::default()
     })?;
     Ok(())

@@ -1,18 +1,21 @@
 //! IPv6 on the wire: a Gateway of both families, clients and pods of one each, through all three gates.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use gateway_vm_tests::bed::{Bed, DNS, HTTP, Mode, PATIENCE, SOON, TCP, on_bed};
-use gateway_vm_tests::client::{Connection, Conversation, Get, Transport};
+use gateway_vm_tests::client::{self, Connection, Conversation, Get, Transport};
 use gateway_vm_tests::lan::{Host, NIC};
 use gateway_vm_tests::netlink::{self, Hop};
 use gateway_vm_tests::packet::eth;
 use gateway_vm_tests::pod::{self, Service};
-use gateway_vm_tests::{Task, dns};
+use gateway_vm_tests::{Task, dns, sanmon};
 use ipnet::IpNet;
+use nix::sys::signal::Signal;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::oneshot;
 
 const VIP: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 0xc8);
 const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 0x50);
@@ -64,13 +67,19 @@ fn proxied(bed: &Bed) -> anyhow::Result<()> {
         }
         Ok(pods)
     })?;
-    assert_eq!(
-        pods,
-        ["pod-1", "pod-2", "pod-3", "pod-4"]
-            .map(String::from)
-            .into()
-    );
-    Ok(())
+    let expected = ["pod-1", "pod-2", "pod-3", "pod-4"];
+    assert_eq!(pods, expected.map(String::from).into());
+    // The node itself is a client as well: its route names an address that can be answered to.
+    bed.node.namespace.run(|| async {
+        let get = Get::new("any.example", "/");
+        let reply = client::get(at(80), &Transport::Plain, &get).await?;
+        assert_eq!(reply.local.ip(), NODE);
+        assert_eq!(
+            reply.seen()?.header("x-forwarded-for"),
+            Some("fd00:2::1:10")
+        );
+        Ok(())
+    })
 }
 
 /// TCP and UDP to the pods that have IPv6, which see the client.
@@ -171,6 +180,78 @@ fn a_gateway_of_both_families_serves_ipv4_as_before() -> anyhow::Result<()> {
         assert_eq!(pods, expected.collect());
         Ok(())
     })
+}
+
+#[test]
+fn ipv6_flows_outlive_a_killed_process_whose_successor_takes_over() -> anyhow::Result<()> {
+    let test = "ipv6_flows_outlive_a_killed_process_whose_successor_takes_over";
+    for mode in [Mode::Native, Mode::Tc] {
+        on_bed(test, mode, outlives)?;
+    }
+    Ok(())
+}
+
+fn outlives(bed: &mut Bed) -> anyhow::Result<()> {
+    let _services = both_families(bed)?;
+    let (killed, is_killed) = oneshot::channel();
+    let (restarted, is_restarted) = oneshot::channel();
+    let (opened, is_open) = std::sync::mpsc::channel();
+    let flow = bed.client.namespace.spawn(move || async move {
+        let mut talk = Conversation::open(at(7000)).await?;
+        opened.send(())?;
+        is_killed.await?;
+        talk.say("without a process").await?;
+        Conversation::open(at(7000))
+            .await?
+            .say("a new flow")
+            .await?;
+        is_restarted.await?;
+        talk.say("with a successor").await?;
+        Conversation::open(at(7000))
+            .await?
+            .say("a new flow")
+            .await?;
+        let get = Get::new("any.example", "/");
+        let reply = client::get(at(80), &Transport::Plain, &get).await?;
+        assert_eq!(reply.status, 200);
+        Ok(())
+    });
+    is_open.recv_timeout(PATIENCE)?;
+    bed.sanmon.signal(Signal::SIGKILL)?;
+    bed.sanmon.wait(SOON)?;
+    assert!(killed.send(()).is_ok());
+    bed.restart()?;
+    assert!(restarted.send(()).is_ok());
+    flow.join(PATIENCE)
+}
+
+#[test]
+fn uninstall_removes_the_ipv6_routes_too() -> anyhow::Result<()> {
+    let test = "uninstall_removes_the_ipv6_routes_too";
+    on_bed(test, Mode::Tc, |bed| {
+        let _services = both_families(bed)?;
+        assert!(routes(bed)?.contains(VIP_IN_PROC), "or this shows nothing");
+        bed.sanmon.signal(Signal::SIGKILL)?;
+        bed.sanmon.wait(SOON)?;
+        let root = bed.options.bpf_root.clone().into_os_string();
+        let arguments = ["uninstall".into(), OsString::from("--bpf-root"), root];
+        let done = sanmon::run_to_end(&bed.node.namespace, &arguments)?;
+        assert!(done.status.success(), "{done:?}");
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(said.contains("route fd00:2::c8 table 7473"), "{said}");
+        let left = routes(bed)?;
+        assert!(!left.contains(VIP_IN_PROC), "{left}");
+        Ok(())
+    })
+}
+
+/// The VIP as `/proc/net/ipv6_route` writes it.
+const VIP_IN_PROC: &str = "fd0000020000000000000000000000c8 80";
+
+/// The node's IPv6 routes, of all tables.
+fn routes(bed: &Bed) -> anyhow::Result<String> {
+    let list = || async { Ok(std::fs::read_to_string("/proc/thread-self/net/ipv6_route")?) };
+    bed.node.namespace.run(list)
 }
 
 const fn at(port: u16) -> SocketAddr {

@@ -16,6 +16,8 @@ pub(crate) enum Subject {
     Requests,
     /// What many routes cost: instructions of a lookup, time and allocations of a translation
     Routes,
+    /// How long nobody answers for an address when its owner fails, 100 times of each kind (more than an hour)
+    Failover,
     /// What a change costs in a cluster, against a real API server (its programs are built with Go)
     Control,
 }
@@ -40,6 +42,10 @@ pub(crate) fn run(workspace: &Workspace, subject: Option<Subject>) -> anyhow::Re
             Subject::Requests => {
                 let binary = build::binary(workspace, build::Purpose::Measurement)?;
                 command.args(LAN).arg("requests").env("SANMON_BIN", binary);
+            }
+            Subject::Failover => {
+                let binary = build::binary(workspace, build::Purpose::Measurement)?;
+                command.args(LAN).arg("failover").env("SANMON_BIN", binary);
             }
             Subject::Routes => {
                 command.args(LAN).arg("routes");

@@ -26,6 +26,8 @@ const MEMBERSHIP_STEPS_FULL: &str = "1000000";
 /// How long each fuzz target runs, in seconds.
 const FUZZ_SECONDS: &str = "10";
 const FUZZ_SECONDS_FULL: &str = "120";
+/// How often each fault happens to nodes on a LAN, in a full run.
+const FAULT_ROUNDS_FULL: &str = "100";
 
 /// How long a process may hold the output open after the last test.
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
@@ -68,6 +70,7 @@ pub(crate) fn run(
             ask("PROPTEST_CASES", PROPERTY_CASES_FULL);
             ask("SANMON_FUZZ_SECONDS", FUZZ_SECONDS_FULL);
             ask("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
+            ask("SANMON_FAULT_ROUNDS", FAULT_ROUNDS_FULL);
         }
     }
     command.args(filter);

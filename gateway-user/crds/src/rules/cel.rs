@@ -28,11 +28,11 @@ impl Rule {
     pub(super) fn holds(&self, value: &Value) -> Result<bool, ExecutionError> {
         let mut context = SURROUNDINGS.new_inner_scope();
         context.add_variable_from_value("self", value.clone());
-        let target = self.0.execute(&context)?;
-        if let Value::Bool(holds) = target {
+        let value = self.0.execute(&context)?;
+        if let Value::Bool(holds) = value {
             return Ok(holds);
         }
-        Err(ExecutionError::UnsupportedTargetType { target })
+        Err(ExecutionError::UnsupportedTargetType { target: value })
     }
 }
 
