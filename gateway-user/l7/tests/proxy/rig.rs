@@ -32,6 +32,12 @@ impl Rig {
         rig
     }
 
+    /// Ends the proxy, and waits until its sockets are closed: another one may have its address then.
+    pub(crate) async fn end(self) {
+        let drained = tokio::time::timeout(PATIENCE, self.proxy.drain());
+        drained.await.expect("the proxy ends");
+    }
+
     /// Puts a snapshot into force.
     pub(crate) async fn publish(&self, snapshot: Snapshot) -> GateReport {
         let generation = snapshot.generation();
