@@ -1,5 +1,6 @@
 //! What `sanmon agent` adds to `sanmon run`: the statuses that the cluster is to have, and what operators are told.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,21 @@ const LAGGARD_CHECK: Duration = Duration::from_secs(1);
 
 /// The statuses to write, from here on: those of the publication that every gate has taken over, here and on the other
 /// nodes.
-pub(crate) fn wanted(board: Arc<Board>) -> watch::Receiver<Wanted> {
+///
+/// A thread of its own looks at every object at every change, and nothing that serves waits for it.
+///
+/// # Errors
+/// When there is no thread.
+pub(crate) fn wanted(board: Arc<Board>) -> io::Result<watch::Receiver<Wanted>> {
     let (sender, wanted) = watch::channel(None);
-    tokio::spawn(follow(board, sender));
-    wanted
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
+    // It ends with the process: who is told may be gone before.
+    let _detached = std::thread::Builder::new()
+        .name("statuses".to_owned())
+        .spawn(move || runtime.block_on(follow(board, sender)))?;
+    Ok(wanted)
 }
 
 /// What operators are told, from here on.
@@ -62,7 +74,7 @@ async fn follow(board: Arc<Board>, sender: watch::Sender<Wanted>) {
             changed = others.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(rest.unwrap_or(Duration::MAX)), if rest.is_some() => {}
         }
-        let now = start.elapsed();
+        let (now, begin) = (start.elapsed(), Instant::now());
         fleet.hear(now, &others.borrow_and_update());
         let spoken = acknowledged.conditions(now, &board.reports());
         if let Some(reached) = acknowledged.reached() {
@@ -79,5 +91,7 @@ async fn follow(board: Arc<Board>, sender: watch::Sender<Wanted>) {
             }
             changed
         });
+        // With thousands of objects this takes milliseconds: at most half of a core is for it.
+        tokio::time::sleep(begin.elapsed()).await;
     }
 }

@@ -93,6 +93,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         gates,
         settings,
         off,
+        gates_off,
         told: None,
         running: None,
         pools,
@@ -130,7 +131,7 @@ fn start_source(
         Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
         Source::Cluster(settings) => {
             let outlook = Outlook {
-                statuses: agent::wanted(Arc::clone(board)),
+                statuses: agent::wanted(Arc::clone(board))?,
                 published: board.publications(),
                 candidacy: board.candidacy(),
                 events: agent::events(board),
@@ -188,6 +189,8 @@ struct Wire {
     settings: start::Settings,
     /// Why gates 1 and 2 are off.
     off: Option<String>,
+    /// What that means.
+    gates_off: GatesOff,
     /// What the translation was told last.
     told: Option<(Vec<IpAddr>, Announce)>,
     /// Tells when gates 1 and 2 run the newest publication.
@@ -273,9 +276,10 @@ impl Wire {
     fn translate(&mut self) {
         let settings = Settings {
             own_addresses: own_addresses(&self.interfaces.borrow()),
-            announce: match &self.off {
-                Some(why) => Announce::Off(why.clone()),
-                None => Announce::On,
+            announce: match (&self.off, self.gates_off) {
+                (Some(why), GatesOff::Noted) => Announce::Off(why.clone()),
+                // In a cluster a Gateway waits for an address of a pool: those of this machine are of no other node.
+                (Some(_), GatesOff::Unready) | (None, _) => Announce::On,
             },
             ..Settings::default()
         };

@@ -19,6 +19,8 @@ use crate::{Capture, Host, Lan, Sanmon};
 
 /// The router of the LAN, and the only witness of two nodes.
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 1);
+/// How long is asked after a fault.
+const FAILOVER_TIME: Duration = Duration::from_millis(2000);
 /// Distance of the client's questions.
 const PROBE: Duration = Duration::from_millis(5);
 
@@ -55,7 +57,7 @@ pub enum Fault {
     Mute,
     /// Frames do not come in to it; it is heard.
     Deaf,
-    /// The nodes do not hear each other; the router and the client hear all.
+    /// It and the next node do not hear each other; all others hear both.
     Isolate,
     /// It is told to end.
     Terminate,
@@ -280,7 +282,7 @@ impl Nodes {
             }
             Fault::Mute => self.filter_port(number, Verdict::Drop),
             Fault::Deaf => self.filter_nic(number, Verdict::Drop),
-            Fault::Isolate => self.isolate("1"),
+            Fault::Isolate => self.isolate(number, "1"),
         }
     }
 
@@ -304,7 +306,7 @@ impl Nodes {
             }
             Fault::Mute => self.filter_port(number, Verdict::Pass)?,
             Fault::Deaf => self.filter_nic(number, Verdict::Pass)?,
-            Fault::Isolate => self.isolate("0")?,
+            Fault::Isolate => self.isolate(number, "0")?,
         }
         self.wait_ready(number)
     }
@@ -324,16 +326,31 @@ impl Nodes {
         host.namespace.run(attach)
     }
 
-    /// Whether the switch keeps the nodes' ports apart from each other.
-    fn isolate(&self, value: &'static str) -> anyhow::Result<()> {
-        let hosts = self.hosts.iter();
-        let ports: Vec<String> = hosts.map(|it| it.namespace.name().to_owned()).collect();
+    /// Whether the switch keeps the ports of a node and of the next one apart from each other.
+    fn isolate(&self, number: usize, value: &'static str) -> anyhow::Result<()> {
+        let pair = self.hosts.iter().cycle().skip(number).take(2);
+        let ports: Vec<String> = pair.map(|it| it.namespace.name().to_owned()).collect();
         self.lan.switch().run(move || async move {
             for port in ports {
                 std::fs::write(format!("/sys/class/net/{port}/brport/isolated"), value)?;
             }
             Ok(())
         })
+    }
+
+    /// Lets a fault happen to the node that answers, asking all the time, and repairs it; gives what was seen and whose
+    /// fault it was.
+    ///
+    /// # Errors
+    /// When a part of it fails.
+    pub fn fail_over(&mut self, fault: Fault, before: Duration) -> anyhow::Result<(usize, Seen)> {
+        let owner = self.owner()?;
+        let seen = self.probe(before, FAILOVER_TIME, |it| it.inflict(fault, owner))?;
+        self.repair(fault, owner)?;
+        for number in 0..self.hosts.len() {
+            self.wait_ready(number)?;
+        }
+        Ok((owner, seen))
     }
 
     /// Asks all the time, lets something happen after a while, and goes on for a while.

@@ -123,6 +123,13 @@ impl Cluster {
         self.folder.join("client")
     }
 
+    /// Builds what every cluster needs, if it is not there yet.
+    pub(crate) fn programs(workspace: &Workspace) -> anyhow::Result<()> {
+        let versions = Versions::read(workspace)?;
+        Programs::build(workspace, &versions)?;
+        programs::crds(workspace, &versions).map(drop)
+    }
+
     /// Starts it if it does not run, and installs this checkout's Sanmon.
     pub(crate) fn up(&self, workspace: &Workspace, nodes: u8) -> anyhow::Result<()> {
         if !setup::is_root() {

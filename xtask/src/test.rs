@@ -20,6 +20,14 @@ use crate::workspace::Workspace;
 
 /// Cases of each property test in a full run; proptest's own default is 256.
 const PROPERTY_CASES_FULL: &str = "4096";
+/// Steps of the random histories that nodes agree on owners through, in a full run.
+const MEMBERSHIP_STEPS_FULL: &str = "1000000";
+
+/// How long each fuzz target runs, in seconds.
+const FUZZ_SECONDS: &str = "10";
+const FUZZ_SECONDS_FULL: &str = "120";
+/// How often each fault happens to nodes on a LAN, in a full run.
+const FAULT_ROUNDS_FULL: &str = "100";
 
 /// How long a process may hold the output open after the last test.
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
@@ -29,7 +37,8 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases.
+    /// Every test, property tests with sixteen times the cases, a million steps of membership, and fuzz targets for
+    /// twelve times as long.
     Full,
 }
 
@@ -49,8 +58,20 @@ pub(crate) fn run(
     command
         .arg("--no-fail-fast")
         .env("SANMON_BIN", workspace.debug_binary("sanmon"));
-    if extent == Extent::Full {
-        command.env("PROPTEST_CASES", PROPERTY_CASES_FULL);
+    // Who asks for other numbers gets them.
+    let mut ask = |name: &str, value: &str| {
+        if env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    };
+    match extent {
+        Extent::Usual => ask("SANMON_FUZZ_SECONDS", FUZZ_SECONDS),
+        Extent::Full => {
+            ask("PROPTEST_CASES", PROPERTY_CASES_FULL);
+            ask("SANMON_FUZZ_SECONDS", FUZZ_SECONDS_FULL);
+            ask("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
+            ask("SANMON_FAULT_ROUNDS", FAULT_ROUNDS_FULL);
+        }
     }
     command.args(filter);
     if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {

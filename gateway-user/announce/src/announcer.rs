@@ -23,7 +23,7 @@ mod view;
 mod tests;
 
 pub use self::view::{Caution, Part, Settings, View};
-use self::view::{seats, voters};
+use self::view::{favoured, seats, voters};
 
 /// Addresses beyond these fit no heartbeat.
 const VIPS_MAX: usize = 900;
@@ -310,6 +310,10 @@ impl Announcer {
         Some(Scene {
             nodes: ids(&mut names.iter()),
             voters: voters(&names, &view.rules.voters),
+            favoured: vips
+                .keys()
+                .filter_map(|vip| Some((*vip, favoured(&names, *vip, view.services)?)))
+                .collect(),
             vips,
             serving,
             generation: part.generation,

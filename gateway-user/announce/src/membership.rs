@@ -57,6 +57,8 @@ pub struct Scene {
     pub voters: BTreeSet<NodeId>,
     /// Every VIP, and whether this node could answer for it.
     pub vips: BTreeMap<IpAddr, Fitness>,
+    /// The nodes that serve most of what a VIP leads to, where that differs from node to node.
+    pub favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     /// Whether this node takes part.
     pub serving: Serving,
     /// The configuration that this node runs.

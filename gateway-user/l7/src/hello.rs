@@ -17,20 +17,20 @@ const ALERT_UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// What a connection turned out to be.
 #[derive(Debug)]
-pub(crate) enum Opened {
+pub(crate) enum Opened<S = TcpStream> {
     /// HTTP inside TLS that ends here.
     Http {
-        stream: Box<TlsStream<Peeked>>,
+        stream: Box<TlsStream<Peeked<S>>>,
         server_name: Option<String>,
     },
     /// Something else inside TLS that ends here.
     Ended {
-        stream: Box<TlsStream<Peeked>>,
+        stream: Box<TlsStream<Peeked<S>>>,
         rule: Arc<StreamRule>,
     },
     /// TLS that is passed through.
     Passed {
-        stream: TcpStream,
+        stream: S,
         /// What was read of it already.
         hello: Vec<u8>,
         rule: Arc<StreamRule>,
@@ -38,10 +38,10 @@ pub(crate) enum Opened {
 }
 
 /// Reads the ClientHello, and does the handshake where TLS ends here; nothing if the connection is over.
-pub(crate) async fn open(
-    stream: TcpStream,
+pub(crate) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     find_port: impl FnOnce(&mut dyn FnMut(&Port)),
-) -> Option<Opened> {
+) -> Option<Opened<S>> {
     let acceptor =
         LazyConfigAcceptor::new(rustls::server::Acceptor::default(), Peeked::new(stream));
     let mut start = acceptor
@@ -97,14 +97,14 @@ fn canonical(name: &str) -> String {
 
 /// A stream that keeps what is read of it until it is told to stop.
 #[derive(Debug)]
-pub(crate) struct Peeked {
-    stream: TcpStream,
+pub(crate) struct Peeked<S = TcpStream> {
+    stream: S,
     /// rustls takes no ClientHello above 64 KiB, which bounds this.
     read: Option<Vec<u8>>,
 }
 
-impl Peeked {
-    fn new(stream: TcpStream) -> Self {
+impl<S> Peeked<S> {
+    fn new(stream: S) -> Self {
         Self {
             stream,
             read: Some(Vec::new()),
@@ -117,7 +117,7 @@ impl Peeked {
     }
 }
 
-impl AsyncRead for Peeked {
+impl<S: AsyncRead + Unpin> AsyncRead for Peeked<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -133,7 +133,7 @@ impl AsyncRead for Peeked {
     }
 }
 
-impl AsyncWrite for Peeked {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Peeked<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,3 +162,6 @@ impl AsyncWrite for Peeked {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ mod executor;
 mod explain;
 mod filter;
 mod forwarded;
+#[cfg(test)]
+mod fuzz;
 mod gate;
 mod grpc_web;
 mod headers;

@@ -206,6 +206,7 @@ impl Node {
             View {
                 vips: &[],
                 pools: &[],
+                services: &[],
                 interfaces: &[],
                 peers: &[],
                 rules: &AnnounceSettings::default(),
@@ -260,6 +261,7 @@ impl Node {
             View {
                 vips: &snapshot.vips,
                 pools: &snapshot.pools,
+                services: &snapshot.services,
                 interfaces: &interfaces,
                 peers: &published.nodes,
                 rules: &snapshot.announce,

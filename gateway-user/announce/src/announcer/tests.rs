@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use gateway_ir::{Mac, ObjectName, Pool, Vip};
+use gateway_ir::{
+    ListenerId, Mac, ObjectName, Pool, Protocol, Service, ServiceTarget, Vip, WeightedEndpoint,
+};
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
 
@@ -186,6 +188,7 @@ fn chooses_interfaces_by_name_or_else_by_subnet() {
             View {
                 vips: &[vip("192.168.2.200")],
                 pools: &pools,
+                services: &[],
                 interfaces: &[eth0(3), other.clone()],
                 peers: &[],
                 rules: &RULES,
@@ -222,6 +225,46 @@ enum Step {
         indices: Vec<u32>,
         peers: Vec<NodeName>,
     },
+}
+
+#[test]
+fn nodes_with_endpoints_of_most_services_are_favoured() {
+    let names = ["a", "b", "c"].map(|it| NodeName(it.to_owned()));
+    let names: BTreeSet<&NodeName> = names.iter().collect();
+    let vip: IpAddr = "192.168.2.200".parse().expect("an address");
+    let service = |port, nodes: &[&str]| Service {
+        vip,
+        port,
+        protocol: Protocol::Tcp,
+        listener: ListenerId {
+            gateway: ObjectName::new("default", "gw"),
+            section: port.to_string(),
+        },
+        target: ServiceTarget::Endpoints {
+            endpoints: nodes
+                .iter()
+                .map(|node| WeightedEndpoint {
+                    address: ([10, 0, 0, 1], 80).into(),
+                    node: Some(NodeName((*node).to_owned())),
+                    weight: 1,
+                })
+                .collect(),
+            refused: 0,
+        },
+    };
+    let ids = |names: &[&str]| {
+        let ids = names
+            .iter()
+            .map(|it| NodeId::of(&NodeName((*it).to_owned())));
+        Some(ids.collect::<BTreeSet<_>>())
+    };
+    let best = |services: &[Service]| favoured(&names, vip, services);
+    assert_eq!(best(&[]), None);
+    assert_eq!(best(&[service(1, &[])]), None, "nobody has any");
+    assert_eq!(best(&[service(1, &["a", "b", "c"])]), None);
+    assert_eq!(best(&[service(1, &["b", "c"])]), ids(&["b", "c"]));
+    let both = [service(1, &["b", "c"]), service(2, &["c", "a"])];
+    assert_eq!(best(&both), ids(&["c"]));
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -304,6 +347,7 @@ fn update(
             part: None,
             vips: &vips,
             pools: &pools(),
+            services: &[],
             interfaces: &interfaces,
         },
     );
@@ -351,6 +395,7 @@ fn view<'a>(vips: &'a [Vip], interfaces: &'a [Interface]) -> View<'a> {
     View {
         vips,
         pools: POOLS.get_or_init(pools),
+        services: &[],
         interfaces,
         peers: &[],
         rules: &RULES,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::{AnnounceSettings, Interface, NodeName, Pool, Vip};
+use gateway_ir::{
+    AnnounceSettings, Interface, NodeName, Pool, Service, ServiceTarget, Vip, WeightedEndpoint,
+};
 
 use crate::membership::heartbeat::{NodeId, Serving};
 use crate::membership::terms::Terms;
@@ -62,6 +64,8 @@ pub struct View<'a> {
     pub vips: &'a [Vip],
     /// The pools that they come from.
     pub pools: &'a [Pool],
+    /// What the addresses lead to.
+    pub services: &'a [Service],
     /// The interfaces of this node that are up and have gate 1's program attached.
     pub interfaces: &'a [Interface],
     /// The nodes that might answer as well; this node's own name in it does not count.
@@ -117,4 +121,34 @@ pub(super) fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason>
         return Err(Reason::NoInterface);
     }
     Ok(interfaces)
+}
+
+/// The nodes that have endpoints of most of the services of an address, where they do not all have the same. Gate 2 reaches
+/// those of its own node only; gate 3 is the same on every node.
+pub(super) fn favoured(
+    names: &BTreeSet<&NodeName>,
+    vip: IpAddr,
+    services: &[Service],
+) -> Option<BTreeSet<NodeId>> {
+    let services = services.iter().filter(|it| it.vip == vip);
+    let steered = services.filter_map(|it| match &it.target {
+        ServiceTarget::Endpoints { endpoints, .. } => Some(endpoints),
+        ServiceTarget::Proxy => None,
+    });
+    let steered: Vec<_> = steered.collect();
+    let serves = |node: &NodeName| {
+        let has_own = |endpoints: &&Vec<WeightedEndpoint>| {
+            let mut wanted = endpoints.iter().filter(|it| it.weight > 0);
+            wanted.any(|it| it.node.as_ref().is_none_or(|at| at == node))
+        };
+        steered.iter().copied().filter(has_own).count()
+    };
+    let counts: Vec<(usize, NodeId)> = names
+        .iter()
+        .map(|name| (serves(name), NodeId::of(name)))
+        .collect();
+    let most = counts.iter().map(|it| it.0).max()?;
+    let best = counts.iter().filter(|it| it.0 == most).map(|it| it.1);
+    let best: BTreeSet<NodeId> = best.collect();
+    (best.len() < names.len()).then_some(best)
 }

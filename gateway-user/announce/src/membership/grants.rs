@@ -99,6 +99,18 @@ impl Grants {
         told.collect()
     }
 
+    /// Gives a voter's own node what nobody has.
+    pub(super) fn take(&mut self, vip: IpAddr, holder: NodeId, until: Duration) {
+        let grant = Grant {
+            holder,
+            until,
+            former_until: Duration::ZERO,
+            asked: true,
+            armed: true,
+        };
+        self.entries.insert(vip, grant);
+    }
+
     /// Whose an address is.
     pub(super) fn holder(&self, vip: IpAddr) -> Option<NodeId> {
         self.entries.get(&vip).map(|grant| grant.holder)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::candidate::{Candidate, State};
 use super::heartbeat::{Heartbeat, NodeId, Serving, Stance};
 use super::rank::score;
+use super::terms::Terms;
 use super::witness::{Pace, Question, Sighting};
 use super::{Fitness, Membership};
 
@@ -42,6 +43,21 @@ pub enum Hindrance {
     Arbiter,
 }
 
+/// How long one answer of the witnesses lets a node answer, if its own lease is not shorter, and how long the other one
+/// waits. Both are the same whatever the settings say: nodes that do not hear each other can not tell each other of a
+/// change.
+const KEPT: Terms = Terms {
+    beat: Duration::from_millis(100),
+    lease: Duration::from_millis(300),
+};
+/// Distance of questions. For the same reason all nodes ask as often.
+const PACE: Pace = Pace {
+    spacing: Duration::from_millis(10),
+    patience: Duration::from_millis(150),
+    span: Duration::from_millis(25),
+    gap: Duration::from_millis(75),
+};
+
 impl Membership {
     /// Takes note of what was seen on the LAN.
     pub fn sight(&mut self, now: Duration, sighting: Sighting) {
@@ -49,8 +65,7 @@ impl Membership {
         if !self.is_pair() {
             return;
         }
-        let pace = self.pace();
-        self.witnesses.sight(now, pace, sighting);
+        self.witnesses.sight(now, PACE, sighting);
         if let Sighting::Owner(vip) = sighting
             && self.is_split(now)
         {
@@ -94,7 +109,7 @@ impl Membership {
             Some(Hindrance::Arbiter)
         } else if self.witnesses.sees_owner(now, self.patience()) {
             Some(Hindrance::OtherAnswers)
-        } else if evidence.is_none_or(|at| at + self.scene.terms.lease <= now) {
+        } else if evidence.is_none_or(|at| at + self.kept_lease() <= now) {
             Some(Hindrance::WitnessesSilent)
         } else {
             None
@@ -123,12 +138,12 @@ impl Membership {
     /// Until when the witnesses let this node answer for what it holds.
     pub(super) fn kept_until(&self, vip: IpAddr, candidate: &Candidate) -> Option<Duration> {
         let is_held = matches!(candidate.state, State::Held { .. });
-        // What was granted to the other node is kept by its leave only.
-        let is_given_away = self.grants.holder(vip).is_some_and(|it| it != self.node());
-        if !is_held || is_given_away || !self.is_pair() || self.verdict == Verdict::Other {
+        // What this node has granted to the other one, the witnesses do not give back.
+        let is_own = self.grants.is_granted(vip, self.node());
+        if !is_held || !is_own || !self.is_pair() || self.verdict == Verdict::Other {
             return None;
         }
-        Some(self.witnesses.evidence()? + self.scene.terms.lease)
+        Some(self.witnesses.evidence()? + self.kept_lease())
     }
 
     /// Asks the LAN while the other node is not heard.
@@ -137,10 +152,9 @@ impl Membership {
             self.witnesses.rest();
             return;
         }
-        let pace = self.pace();
-        if self.witnesses.next_round(pace).is_none_or(|at| at <= now) {
+        if self.witnesses.next_round(PACE).is_none_or(|at| at <= now) {
             let vips = self.wanted();
-            self.witnesses.round(now, pace, &vips, &mut self.questions);
+            self.witnesses.round(now, PACE, &vips, &mut self.questions);
         }
     }
 
@@ -149,7 +163,7 @@ impl Membership {
         if !self.is_pair() || self.scene.serving == Serving::Nothing {
             return None;
         }
-        let round = self.witnesses.next_round(self.pace());
+        let round = self.witnesses.next_round(PACE);
         Some(round.unwrap_or_else(|| self.asks_at()))
     }
 
@@ -161,12 +175,12 @@ impl Membership {
         let (me, other) = (self.node(), self.other());
         let (next, patience) = (self.sequence + 1, self.patience());
         // Where nobody answers, both may be about to take; the one that the hash prefers is first.
-        let step = self.scene.terms.beat;
+        let step = KEPT.beat;
         for vip in self.wanted() {
             let is_first =
                 self.scene.serving <= Serving::Part && score(vip, me) > score(vip, other);
-            let wait = if is_first { patience } else { patience + step };
-            let silent = self.witnesses.silent_since(now, self.pace(), vip);
+            let wait = KEPT.grant() + if is_first { Duration::ZERO } else { step };
+            let silent = self.witnesses.silent_since(now, PACE, vip);
             let is_free = self.grants.holder(vip).is_none_or(|it| it == me);
             let claimed = self.peers.get(&other).and_then(|it| it.claims.get(&vip));
             let is_free = is_free && claimed.is_none_or(|at| *at + patience <= now);
@@ -176,6 +190,7 @@ impl Membership {
             let is_due = silent.is_some_and(|since| since + wait <= now);
             if is_due && is_free && candidate.not_before <= now {
                 candidate.take(now, next);
+                self.grants.take(vip, me, now + self.scene.terms.grant());
                 self.eager = true;
             }
         }
@@ -213,9 +228,10 @@ impl Membership {
         }
     }
 
-    /// The addresses that this node could take.
+    /// The addresses that this node could take. Nobody is asked for IPv6 addresses, and silence without a question says
+    /// nothing: those need both nodes.
     fn wanted(&self) -> BTreeSet<IpAddr> {
-        let candidates = self.candidates.iter();
+        let candidates = self.candidates.iter().filter(|(vip, _)| vip.is_ipv4());
         let silent = candidates.filter(|(_, it)| it.held_since().is_none());
         let fit = silent.filter(|(vip, _)| self.scene.vips.get(vip) == Some(&Fitness::Fit));
         fit.map(|(vip, _)| *vip).collect()
@@ -262,14 +278,9 @@ impl Membership {
         peer.map_or(own, |it| own.max(it.terms.grant()))
     }
 
-    fn pace(&self) -> Pace {
-        let terms = self.scene.terms;
-        Pace {
-            spacing: terms.beat / 10,
-            patience: terms.lease / 2,
-            span: terms.beat / 4,
-            gap: terms.beat * 3 / 4,
-        }
+    /// How long an answer of the witnesses lets this node answer.
+    fn kept_lease(&self) -> Duration {
+        self.scene.terms.lease.min(KEPT.lease)
     }
 
     fn other(&self) -> NodeId {

@@ -49,6 +49,11 @@ impl Picture {
         self.holders(vip).filter(|it| it.holder == node).count()
     }
 
+    /// To whom one voter has granted an address.
+    pub(super) fn vote_of(&self, voter: NodeId, vip: IpAddr) -> Option<NodeId> {
+        Some(self.tables.get(&voter)?.get(&vip)?.holder)
+    }
+
     /// Tells whether so many voters have not granted an address to anybody else that they could make a node its owner.
     pub(super) fn is_free_for(&self, vip: IpAddr, node: NodeId) -> bool {
         let taken = self.holders(vip).filter(|it| it.holder != node).count();

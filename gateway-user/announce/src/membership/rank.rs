@@ -1,7 +1,7 @@
 //! Who should ask for an address first. Only a matter of order: it makes fail-over quick and loads even, and whatever it
 //! says, only grants make an owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::heartbeat::{NodeId, Serving, fnv};
@@ -9,6 +9,7 @@ use super::heartbeat::{NodeId, Serving, fnv};
 /// The nodes and addresses as they are known, and what follows for the free ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
+    favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     candidates: Vec<(NodeId, Serving)>,
     loads: BTreeMap<NodeId, usize>,
     vips: usize,
@@ -21,8 +22,10 @@ impl Plan {
     pub(super) fn new(
         alive: &[(NodeId, Serving)],
         owners: &BTreeMap<IpAddr, Option<NodeId>>,
+        favoured: &BTreeMap<IpAddr, BTreeSet<NodeId>>,
     ) -> Self {
         let mut plan = Self {
+            favoured: favoured.clone(),
             candidates: alive
                 .iter()
                 .copied()
@@ -85,6 +88,12 @@ impl Plan {
         self.vips.div_ceil(everything.count().max(1))
     }
 
+    /// Tells whether no node serves more of what an address leads to.
+    pub(super) fn is_favoured(&self, vip: IpAddr, node: NodeId) -> bool {
+        let favoured = self.favoured.get(&vip);
+        favoured.is_none_or(|it| it.contains(&node))
+    }
+
     fn load(&self, node: NodeId) -> usize {
         self.loads.get(&node).copied().unwrap_or_default()
     }
@@ -96,11 +105,13 @@ impl Plan {
             .map(|(node, serving)| {
                 let full = self.load(*node) >= self.load_max();
                 let reserve = *serving == Serving::Reserve;
-                (reserve, full, std::cmp::Reverse(score(vip, *node)), *node)
+                let lesser = !self.is_favoured(vip, *node);
+                let score = std::cmp::Reverse(score(vip, *node));
+                (reserve, lesser, full, score, *node)
             })
             .collect();
         keyed.sort_unstable();
-        keyed.into_iter().map(|(_, _, _, node)| node).collect()
+        keyed.into_iter().map(|(.., node)| node).collect()
     }
 }
 

@@ -18,6 +18,7 @@ struct Ground<'a> {
     grant: Duration,
     /// Before this moment the voters that started together with this node give nothing.
     patient_until: Duration,
+    is_pair: bool,
     picture: &'a Picture,
     plan: &'a Plan,
 }
@@ -27,7 +28,7 @@ impl Membership {
     pub(super) fn decide(&mut self, now: Duration) {
         self.look(now);
         let owners = self.owners();
-        let mut plan = Plan::new(&self.picture.alive(), &owners);
+        let mut plan = Plan::new(&self.picture.alive(), &owners, &self.scene.favoured);
         self.hold(now);
         let ground = Ground {
             now,
@@ -41,6 +42,7 @@ impl Membership {
             } else {
                 self.mute_until + self.scene.terms.beat / 5
             },
+            is_pair: self.is_pair(),
             picture: &self.picture,
             plan: &plan,
         };
@@ -106,24 +108,42 @@ impl Membership {
         }
     }
 
+    /// An address that another node serves better than this one.
+    fn misplaced(&self, plan: &Plan, held: &[IpAddr]) -> Option<IpAddr> {
+        let me = self.identity.node;
+        let better = |vip: &IpAddr| {
+            let candidate = self.candidates.get(vip);
+            let declined = candidate.iter().flat_map(|it| it.declined.keys());
+            let not: Vec<NodeId> = declined.copied().chain([me]).collect();
+            let to = plan.successor(*vip, &not, usize::MAX);
+            !plan.is_favoured(*vip, me) && to.is_some_and(|to| plan.is_favoured(*vip, to))
+        };
+        held.iter().copied().find(better)
+    }
+
     /// Names a successor for what this node should not hold: everything when it leaves, one after the other when others
     /// hold less.
     fn hand_over(&mut self, now: Duration, plan: &mut Plan) {
         let me = self.identity.node;
         let beat = self.scene.terms.beat;
-        let held: Vec<IpAddr> = self
+        let mut held: Vec<IpAddr> = self
             .candidates
             .iter()
             .filter(|(_, it)| matches!(it.state, State::Held { .. }))
             .map(|(vip, _)| *vip)
             .collect();
-        let (count, load_max) = match self.scene.serving {
-            Serving::Nothing | Serving::Reserve => (held.len(), usize::MAX),
-            Serving::Everything | Serving::Part => {
-                let calm = now >= self.next_move && now >= self.calm_since + beat * 10;
-                let excess = held.len().saturating_sub(plan.load_max());
-                (if calm { excess.min(1) } else { 0 }, plan.even_load())
-            }
+        let calm = now >= self.next_move && now >= self.calm_since + beat * 10;
+        let is_for_load = matches!(self.scene.serving, Serving::Everything | Serving::Part);
+        let (count, load_max) = if !is_for_load {
+            (held.len(), usize::MAX)
+        } else if !calm {
+            (0, 0)
+        } else if let Some(vip) = self.misplaced(plan, &held) {
+            held = vec![vip];
+            (1, usize::MAX)
+        } else {
+            let excess = held.len().saturating_sub(plan.load_max());
+            (excess.min(1), plan.even_load())
         };
         let mut left = count;
         for vip in held {
@@ -141,6 +161,10 @@ impl Membership {
             else {
                 continue;
             };
+            // The load is no reason to go where less is served.
+            if is_for_load && plan.is_favoured(vip, me) && !plan.is_favoured(vip, to) {
+                continue;
+            }
             plan.assign(to);
             candidate.state = State::Releasing {
                 first,
@@ -183,6 +207,11 @@ impl Ground<'_> {
                 if self.picture.is_armed(vip, to) {
                     candidate.drop_claim(self.now, self.grant);
                 } else if self.now >= began + self.grant {
+                    if self.is_pair && self.picture.vote_of(self.me, vip) == Some(to) {
+                        // It may answer already, and the one that could say so is not heard.
+                        candidate.drop_claim(self.now, self.grant);
+                        return;
+                    }
                     candidate.declined.insert(to, self.now + self.grant * 10);
                     candidate.state = State::Held { first, since };
                 }

@@ -117,6 +117,25 @@ fn nothing_moves_back_when_an_owner_returns() {
 }
 
 #[test]
+fn addresses_go_where_their_endpoints_are_and_elsewhere_only_when_that_node_is_dead() {
+    let mut world = World::new(3, 3);
+    world.run(at(1000));
+    world.favour(2);
+    for _ in 0..5000 {
+        world.run(at(1));
+        assert_eq!(world.unowned(), 0, "it is a planned move");
+    }
+    assert_eq!(world.loads(), [0, 0, 3]);
+    world.kill(2);
+    world.run(at(1000));
+    assert_eq!(world.unowned(), 0);
+    world.start(2);
+    world.run(at(6000));
+    assert_eq!(world.loads(), [0, 0, 3], "they come back");
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
 fn recorded_heartbeats_change_nothing() {
     let mut world = World::new(3, 3);
     world.run(at(1000));

@@ -103,12 +103,15 @@ impl Writer {
                 self.support(features);
             }
             let is_leader = holds(*leadership.borrow_and_update());
-            let mut wakeup = None;
+            let (mut wakeup, mut looked, begin) = (None, Duration::ZERO, Instant::now());
             if let (Some(statuses), true) = (statuses, is_leader) {
                 let (writes, next) = self.due(&statuses);
+                looked = begin.elapsed();
                 self.write(writes, &leadership).await;
                 wakeup = next;
             }
+            // The thread that looks at every object here also reads them: at most half of it is for this.
+            sleep_until(Instant::now() + looked).await;
             let wakeup = wakeup.map(|it| self.start + it);
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },

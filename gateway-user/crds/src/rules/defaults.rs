@@ -4,12 +4,14 @@ use serde_json::Value;
 
 use super::schema::Schema;
 
-/// Gives the fields that are not there their defaults, as an API server does before it looks at the rules.
+/// Takes out what is null, and gives the fields that are not there their defaults, as an API server does before it looks at
+/// the rules.
 pub(super) fn fill(schema: &Schema, value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
             for (name, schema) in &schema.properties {
-                let is_missing = fields.get(name).is_none_or(Value::is_null);
+                let is_missing = !fields.contains_key(name);
                 if let (true, Some(default)) = (is_missing, &schema.default) {
                     fields.insert(name.clone(), default.clone());
                 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Violation;
-use super::cel::Rule;
+use super::cel::{self, Rule};
 
 /// What a value may be.
 #[derive(Debug, Deserialize)]
@@ -110,9 +110,13 @@ impl Schema {
             Value::Null | Value::Bool(_) => {}
         }
         // A rule that cannot be evaluated says nothing: what it looks at is missing, and that is said by itself.
-        for validation in &self.rules {
-            if validation.rule.holds(value) == Ok(false) {
-                violate(validation.message.clone());
+        if !self.rules.is_empty()
+            && let Some(subject) = cel::value(value)
+        {
+            for validation in &self.rules {
+                if matches!(validation.rule.holds(&subject), Ok(false)) {
+                    violate(validation.message.clone());
+                }
             }
         }
         self.check_inside(path, value, violations);

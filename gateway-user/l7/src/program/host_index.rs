@@ -73,6 +73,33 @@ mod tests {
         }
     }
 
+    /// The first line is a host, the others are patterns; what is none is left out.
+    #[test]
+    fn any_host_is_covered_by_what_matches_it() {
+        let seeds: [&[u8]; 3] = [
+            b"a.b\na.b\n*.b\n*",
+            b"x.a.example.com\n*.example.com\n*.a.example.com\n*",
+            b"\n*",
+        ];
+        let pieces: [&[u8]; 8] = [b"\n", b".", b"*.", b"*", b"a", b"b", b"..", b"a.b"];
+        crate::fuzz::fuzz(&seeds, &pieces, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let mut lines = text.lines();
+            let host = lines.next().unwrap_or_default();
+            let patterns = lines.filter_map(|it| HostPattern::try_from(it.to_owned()).ok());
+            let patterns: Vec<HostPattern> = patterns.collect();
+            let all = patterns.iter().map(|it| (it.clone(), it.clone()));
+            let index = HostIndex::new(all);
+            let found: Vec<&HostPattern> = index.covering(host).collect();
+            let mut expected: Vec<&HostPattern> =
+                patterns.iter().filter(|it| it.matches(host)).collect();
+            expected.sort_by_key(|pattern| std::cmp::Reverse(pattern.specificity()));
+            expected.dedup();
+            assert_eq!(found, expected, "{host:?} among {patterns:?}");
+            (found.len(), patterns.len())
+        });
+    }
+
     proptest::proptest! {
         #[test]
         fn covers_what_the_patterns_match_in_order_of_specificity(

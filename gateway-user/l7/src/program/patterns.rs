@@ -135,6 +135,51 @@ mod tests {
         assert_eq!(patterns.matching("/7xy").count(), 0);
     }
 
+    /// The first line is a text, the others are expressions: side by side they match what each matches by itself, in time
+    /// that the text's length bounds.
+    #[test]
+    fn any_expressions_match_together_what_they_match_alone() {
+        const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+        let seeds: [&[u8]; 4] = [
+            b"/a/b\n/a/.*\n/[ab]/b\n/a",
+            b"/aaaaaaaaaaaaaaaaaaaaaaaa!\n/(a+)+\n/(a|aa)*b",
+            b"/x\n(?i)/X\n\\S+",
+            b"\n\n.*",
+        ];
+        let pieces: [&[u8]; 16] = [
+            b"\n", b"(", b")", b"|", b"*", b"+", b"?", b".", b"[^", b"]", b"{2,9}", b"(?i)",
+            b"\\d", b"\\b", b"/a", b"^",
+        ];
+        crate::fuzz::fuzz(&seeds, &pieces, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            let mut lines = text.lines();
+            let subject = lines.next().unwrap_or_default();
+            let expressions: Vec<&str> = lines.take(8).collect();
+            let values = expressions.iter().map(|it| ((*it).to_owned(), *it));
+            let together = Patterns::new(values.collect());
+            let start = std::time::Instant::now();
+            let found: Vec<&str> = together.matching(subject).copied().collect();
+            assert!(start.elapsed() < TIME_MAX);
+            let alone = expressions.iter().filter(|it| {
+                let regex = whole(it);
+                regex.is_some_and(|regex| regex.is_match(subject))
+            });
+            let alone: Vec<&str> = alone.copied().collect();
+            assert_eq!(found, alone, "{subject:?}");
+            for expression in &found {
+                let fixed = fixed_elements(expression);
+                let rest = subject.strip_prefix(&fixed);
+                let rest = rest.unwrap_or_else(|| panic!("{expression:?} fixes {fixed:?}"));
+                assert!(
+                    fixed.is_empty() || rest.is_empty() || rest.starts_with('/'),
+                    "{fixed:?}"
+                );
+            }
+            let compiled = expressions.iter().filter(|it| whole(it).is_some());
+            (found.len(), compiled.count(), expressions.len())
+        });
+    }
+
     #[test]
     fn fixed_elements_are_in_front_of_everything_that_matches() {
         for (text, fixed) in [

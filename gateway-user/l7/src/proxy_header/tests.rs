@@ -219,6 +219,43 @@ fn what_is_written_is_read_again() {
     assert_eq!(v4.bytes(), header(0x21, 0x11, V4));
 }
 
+#[test]
+fn any_header_is_read_to_its_last_byte_or_refused() {
+    let usual = header(0x21, 0x11, &v4_with(&field(4, b"x")));
+    let seeds: [&[u8]; 4] = [
+        b"PROXY TCP4 192.0.2.1 198.51.100.2 54321 443\r\nGET",
+        b"PROXY TCP6 ::1 ::2 1 2\r\n",
+        b"PROXY UNKNOWN\r\n",
+        &usual,
+    ];
+    let pieces: [&[u8]; 10] = [
+        SIGNATURE, b"PROXY ", b"TCP4 ", b"TCP6 ", b"UNKNOWN", b"\r\n", b" ", b"::", b"0", V4,
+    ];
+    crate::fuzz::fuzz(&seeds, &pieces, |bytes| {
+        let (got, taken) = whole(bytes);
+        assert!(taken <= bytes.len());
+        if let Ok(Progress::Proxied(ends)) = got {
+            // What it says can be said again, and is then read alike.
+            let version = ProxyHeaderVersion::V2;
+            let again = Introduction { version, ends }.bytes();
+            let families = ends.source.is_ipv4() == ends.destination.is_ipv4();
+            let expected = if families {
+                Progress::Proxied(ends)
+            } else {
+                Progress::Unknown
+            };
+            assert_eq!(whole(&again), (Ok(expected), again.len()));
+        }
+        let kind = match got {
+            Ok(Progress::Proxied(_)) => Ok(0),
+            Ok(Progress::Unknown) => Ok(1),
+            Ok(Progress::More(_)) => Ok(2),
+            Err(why) => Err(why.to_string()),
+        };
+        (kind, taken / 4)
+    });
+}
+
 proptest! {
     #[test]
     fn any_bytes_end_in_an_answer(

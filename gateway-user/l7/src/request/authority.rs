@@ -76,4 +76,35 @@ mod tests {
         }
         assert_eq!(host(&"a.".repeat(200)), None);
     }
+
+    #[test]
+    fn any_authority_has_one_host_or_none() {
+        let seeds: [&[u8]; 4] = [
+            b"example.com",
+            b"EXAMPLE.com.:8080",
+            b"[fd00::1]:80",
+            b"a@b",
+        ];
+        let pieces: [&[u8]; 9] = [
+            b".", b":", b"[", b"]", b"@", b":80", b"::", b"xn--", b"65535",
+        ];
+        crate::fuzz::fuzz(&seeds, &pieces, |bytes| {
+            let authority = String::from_utf8_lossy(bytes);
+            let Some(host) = host(&authority) else {
+                return (None, bytes.len() / 4);
+            };
+            assert!((1..=HOST_BYTES_MAX).contains(&host.len()), "{host}");
+            assert!(!host.bytes().any(|it| it.is_ascii_uppercase()), "{host}");
+            assert!(
+                !host.contains(['/', '@', '[', ']', ' ', '%', '\\']),
+                "{host}"
+            );
+            if !host.contains(':') {
+                let trimmed = host.strip_suffix('.').unwrap_or(&host);
+                let again = self::host(&host);
+                assert_eq!(again.as_deref(), Some(trimmed).filter(|it| !it.is_empty()));
+            }
+            (Some(host.split('.').count()), bytes.len() / 4)
+        });
+    }
 }

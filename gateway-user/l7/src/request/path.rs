@@ -146,6 +146,48 @@ mod tests {
         }
     }
 
+    /// Whatever comes: a canonical path has no dot segment, is the canonical form of itself, and is what a reading by the
+    /// letter of RFC 3986 §5.2.4 gives.
+    #[test]
+    fn any_path_has_one_canonical_form_or_none() {
+        let seeds: [&[u8]; 4] = [b"/a/b", b"/a/../b", b"/%2e%2E/x", b"/a%20b/./"];
+        let pieces: [&[u8]; 12] = [
+            b"/", b".", b"..", b"%2e", b"%2E", b"%2f", b"%5c", b"%00", b"%", b"\\", b"//", b"/../",
+        ];
+        crate::fuzz::fuzz(&seeds, &pieces, |bytes| {
+            let path = String::from_utf8_lossy(bytes);
+            let canonical = normalize(&path);
+            if let Ok(once) = &canonical {
+                assert!(once.starts_with('/') && !once.contains('\\'), "{once}");
+                assert!(!once.split('/').any(is_dots), "{once}");
+                assert_eq!(normalize(once).as_deref(), Ok(&**once));
+                assert_eq!(*once, by_the_letter(&path));
+            }
+            let seen = canonical.map(|it| it.split('/').count());
+            (seen.map_err(InvalidPath::text), bytes.len() / 4)
+        });
+    }
+
+    /// One segment after the other, from the output buffer of the RFC.
+    fn by_the_letter(path: &str) -> String {
+        let mut output = String::new();
+        let mut segments = path.split('/').skip(1).peekable();
+        while let Some(segment) = segments.next() {
+            let is_last = segments.peek().is_none();
+            if is_double_dot(segment) {
+                output.truncate(output.rfind('/').unwrap_or(0));
+            } else if !is_dot(segment) {
+                output.push('/');
+                output.push_str(segment);
+                continue;
+            }
+            if is_last {
+                output.push('/');
+            }
+        }
+        output
+    }
+
     proptest::proptest! {
         #[test]
         fn a_normalized_path_is_absolute_and_stays_as_it_is(path in "(/(\\.|\\.\\.|%2e|a|))*/?") {

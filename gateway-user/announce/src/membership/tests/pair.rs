@@ -5,7 +5,6 @@ use proptest::test_runner::{Config, TestRunner};
 use proptest::{collection, sample};
 
 use super::super::pair::Hindrance;
-use super::super::terms::Terms;
 use super::world::{ROUTER, World};
 use super::{STEPS, at, terms};
 
@@ -94,6 +93,18 @@ fn without_the_router_nobody_takes_over() {
     world.run(at(3000));
     assert_ne!(world.unowned(), 0);
     assert_eq!(world.hindrance(1), Some(Hindrance::WitnessesSilent));
+}
+
+#[test]
+fn addresses_that_nobody_is_asked_for_are_not_taken() {
+    let mut world = World::pair(2, 1);
+    world.add_vip("fd00::200".parse().expect("an address"));
+    world.run(at(1500));
+    assert_eq!(world.unowned(), 0);
+    let owner = world.owners()[&"fd00::200".parse().expect("an address")];
+    world.kill(owner.expect("an owner"));
+    world.run(at(2000));
+    assert_eq!(world.unowned(), 1);
 }
 
 #[test]
@@ -187,7 +198,7 @@ fn never_two_owners_of_two_but_in_the_named_holes() {
         world.heal();
         world.hairpin = true;
         // A node whose lease is shorter than the other's beat would hold nothing for long.
-        (0..2).for_each(|node| world.set_terms(node, Terms::default()));
+        (0..2).for_each(|node| world.set_terms(node, super::Terms::default()));
         (0..2).for_each(|node| world.thaw(node));
         (0..2).for_each(|node| world.start(node));
         world.run(at(2000));
@@ -204,6 +215,69 @@ fn never_two_owners_of_two_but_in_the_named_holes() {
     });
     if let Err(failure) = checked {
         panic!("{failure}");
+    }
+}
+
+/// Each node took the other's lease for as long as it was before they were cut from each other.
+#[test]
+fn terms_that_change_while_the_nodes_are_cut_make_no_two_owners() {
+    use Step::{Api, Cut, Heal, Leave, Run, Start};
+    let steps = [
+        Cut(1, 0),
+        Run(182),
+        Start(0),
+        Heal,
+        Run(596),
+        Step::Delay(1),
+        Cut(0, 1),
+        Cut(0, 1),
+        Run(445),
+        Step::Terms(0, 100, 2),
+        Run(417),
+        Api(0, true),
+        Step::Terms(1, 200, 2),
+        Step::Isolate(1),
+        Run(904),
+        Leave(0),
+        Step::Isolate(1),
+        Api(0, false),
+        Run(560),
+        Step::Isolate(0),
+        Heal,
+        Run(612),
+        Start(1),
+        Heal,
+        Step::Freeze(1),
+        Run(500),
+    ];
+    for seed in 0..50 {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
+    }
+}
+
+/// The one that leaves took longer terms back, and did not hear in time that the other has taken over.
+#[test]
+fn address_that_was_handed_over_is_not_kept_by_witnesses() {
+    use Step::{Delay, Leave, Run, Terms};
+    let steps = [
+        Run(879),
+        Terms(0, 200, 2),
+        Run(2113),
+        Terms(0, 50, 4),
+        Leave(0),
+        Delay(400),
+        Run(600),
+    ];
+    for seed in (0..200).chain([6_553_951_815_992_870_192]) {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
     }
 }
 

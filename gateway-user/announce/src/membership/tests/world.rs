@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_millis(1);
 pub(super) const ROUTER: usize = 99;
 /// Two of two nodes that took an address at the same moment, when nobody had it, can not know of each other before.
 const AT_ONCE: Duration = Duration::from_millis(50);
+/// Two that answer for one address by a named hole are one again when they have heard each other's heartbeats and the
+/// echoes of their own: two of the longest beats and of the longest delays.
+const MENDED: Duration = Duration::from_millis(1200);
 
 pub(super) struct World {
     now: Duration,
@@ -40,6 +43,12 @@ pub(super) struct World {
     pub(super) api: BTreeSet<usize>,
     /// Since when each node answers for an address without a break.
     answered_since: BTreeMap<(usize, IpAddr), Duration>,
+    /// The addresses that two nodes answer for by a hole that is named.
+    excused: BTreeSet<IpAddr>,
+    /// When two nodes were last cut from each other.
+    cut_at: Duration,
+    /// The nodes that serve most of what each address leads to.
+    favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
 }
 
 struct Node {
@@ -111,6 +120,9 @@ impl World {
             lease: None,
             api: BTreeSet::new(),
             answered_since: BTreeMap::new(),
+            excused: BTreeSet::new(),
+            cut_at: Duration::ZERO,
+            favoured: BTreeMap::new(),
         };
         for _ in 0..nodes {
             let node = Node {
@@ -215,6 +227,24 @@ impl World {
         self.follow(index);
     }
 
+    /// Adds an address.
+    pub(super) fn add_vip(&mut self, vip: IpAddr) {
+        self.vips.push(vip);
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
+    /// All addresses lead to endpoints of one node from now on.
+    pub(super) fn favour(&mut self, index: usize) {
+        let only = BTreeSet::from([id(index)]);
+        let vips = self.vips.iter();
+        self.favoured = vips.map(|vip| (*vip, only.clone())).collect();
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
     fn scene(&self, terms: Terms) -> Scene {
         let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
         Scene {
@@ -222,6 +252,7 @@ impl World {
             nodes,
             vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
             terms,
+            favoured: self.favoured.clone(),
             witnesses: self
                 .routed
                 .then_some([192, 168, 2, 1].into())
@@ -463,13 +494,29 @@ impl World {
         }
     }
 
-    /// The holes that the rules of two nodes have and name.
-    fn is_excused(&self, one: usize, other: usize, vip: IpAddr) -> bool {
-        let cut = self.cuts.contains(&(one, other)) || self.cuts.contains(&(other, one));
+    /// The holes that the rules of two nodes have and name: into them two nodes fall while they are cut from each other, and
+    /// they are out of them soon after they are not.
+    fn is_excused(&mut self, one: usize, other: usize, vip: IpAddr) -> bool {
+        if !self.routed {
+            return false;
+        }
         let asks_arbiter = self.api.contains(&one) && self.api.contains(&other);
         let since = |node| self.answered_since[&(node, vip)];
         let at_once = since(one).abs_diff(since(other)) < AT_ONCE;
-        self.routed && ((cut && !self.hairpin && !asks_arbiter) || at_once)
+        let cut_ago = self.now - self.cut_at;
+        // A cut that has just ended is as good as one: no heartbeat has told of it yet.
+        let unheard = cut_ago <= Terms::default().beat;
+        if (unheard && at_once) || (cut_ago.is_zero() && !self.hairpin && !asks_arbiter) {
+            self.excused.insert(vip);
+        }
+        self.excused.contains(&vip) && self.now - self.cut_at < MENDED
+    }
+
+    fn note_cut(&mut self) {
+        let nodes = [(0, 1), (1, 0)];
+        if nodes.iter().any(|it| self.cuts.contains(it)) {
+            self.cut_at = self.now;
+        }
     }
 
     fn note_answers(&mut self) {
@@ -488,10 +535,14 @@ impl World {
     /// Looks for addresses that two nodes answer for.
     fn judge(&mut self) {
         self.note_answers();
-        for vip in &self.vips {
+        self.note_cut();
+        for vip in &self.vips.clone() {
             let owners: Vec<usize> = (0..self.nodes.len())
                 .filter(|it| self.answers(*it, *vip))
                 .collect();
+            if owners.len() < 2 {
+                self.excused.remove(vip);
+            }
             if let [only] = owners.as_slice() {
                 // What it was given away to is over; a frozen process can not say so itself.
                 let node = &mut self.nodes[*only];

@@ -1,0 +1,53 @@
+//! Faults at random instants: never do two nodes answer in turn, and soon one does.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use gateway_vm_tests::nodes::{Fault, Nodes, on_nodes};
+
+/// The promise is a second; a busy machine that freezes all parts of the test at once is not what is tested.
+const GAP_MAX: Duration = Duration::from_millis(2500);
+
+#[test]
+fn three_nodes_bear_faults_at_random_instants() -> anyhow::Result<()> {
+    on_nodes("three_nodes_bear_faults_at_random_instants", 3, |nodes| {
+        bear(nodes, &[Fault::Mute, Fault::Deaf, Fault::Isolate])
+    })
+}
+
+#[test]
+fn two_nodes_bear_faults_at_random_instants() -> anyhow::Result<()> {
+    on_nodes("two_nodes_bear_faults_at_random_instants", 2, |nodes| {
+        bear(nodes, &[Fault::Freeze, Fault::Terminate])
+    })
+}
+
+/// Each of some faults once; in a full run each of all as often as `SANMON_FAULT_ROUNDS` says.
+fn bear(nodes: &mut Nodes, few: &[Fault]) -> anyhow::Result<()> {
+    let (rounds, faults) = match std::env::var("SANMON_FAULT_ROUNDS") {
+        Ok(rounds) => (rounds.parse()?, Fault::ALL.as_slice()),
+        Err(_unset) => (1, few),
+    };
+    let mut random = u64::from(std::process::id());
+    for _ in 0..rounds {
+        for fault in faults {
+            // A heartbeat and a half: the instants fall everywhere between two.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let before = Duration::from_micros(100_000 + (random >> 32) % 150_000);
+            bear_one(nodes, *fault, before).with_context(|| format!("{fault} after {before:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn bear_one(nodes: &mut Nodes, fault: Fault, before: Duration) -> anyhow::Result<()> {
+    let (owner, seen) = nodes.fail_over(fault, before)?;
+    let macs = seen.macs();
+    ensure!(
+        macs.len() <= 2 && macs.first() == Some(&nodes.mac(owner)),
+        "the answers came from {macs:02x?}"
+    );
+    seen.expect_gap_below(GAP_MAX)
+}
