@@ -51,6 +51,19 @@ pub(crate) struct Owner {
     pub(crate) withheld: Option<String>,
 }
 
+/// Another node, as its heartbeats show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Neighbor {
+    pub(crate) node: NodeName,
+    pub(crate) address: Option<IpAddr>,
+    /// When it was heard last, in milliseconds since 1970.
+    pub(crate) heard_ms: Option<u128>,
+    /// From a heartbeat to its echo, in microseconds.
+    pub(crate) round_trip_us: Option<u128>,
+    /// The configuration that it runs.
+    pub(crate) generation: Generation,
+}
+
 /// What it means that gates 1 and 2 are wanted and cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GatesOff {
@@ -79,6 +92,7 @@ pub(crate) struct Board {
     /// Tells of new reports.
     reported: watch::Sender<()>,
     owners: watch::Sender<Vec<Owner>>,
+    neighbors: RwLock<Vec<Neighbor>>,
     notes: RwLock<BTreeSet<String>>,
     routed: RwLock<Option<Routed>>,
     draining: RwLock<Option<Duration>>,
@@ -111,6 +125,7 @@ impl Board {
             reports: RwLock::default(),
             reported: watch::Sender::new(()),
             owners: watch::Sender::default(),
+            neighbors: RwLock::default(),
             notes: RwLock::default(),
             routed: RwLock::default(),
             draining: RwLock::default(),
@@ -178,6 +193,16 @@ impl Board {
     /// Tells of every change of who answers.
     pub(crate) fn owned(&self) -> watch::Receiver<Vec<Owner>> {
         self.owners.subscribe()
+    }
+
+    /// Takes over what is known of the other nodes.
+    pub(crate) fn meet(&self, neighbors: Vec<Neighbor>) {
+        *self.neighbors.write() = neighbors;
+    }
+
+    /// What is known of the other nodes.
+    pub(crate) fn neighbors(&self) -> Vec<Neighbor> {
+        self.neighbors.read().clone()
     }
 
     /// Takes over what gates 1 and 2 have to say beside their reports.

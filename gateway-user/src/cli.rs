@@ -170,6 +170,7 @@ pub(crate) enum Subject {
     Gateways,
     Routes,
     Owners,
+    Neighbors,
     Vips,
     Services,
     Endpoints,

@@ -25,6 +25,7 @@ pub(crate) fn run(arguments: &GetArguments) -> anyhow::Result<ExitCode> {
             show(arguments, objects, is_route, routes)
         }
         Subject::Owners => show(arguments, snapshot()?.owners, |_| true, owners),
+        Subject::Neighbors => show(arguments, snapshot()?.neighbors, |_| true, neighbors),
         Subject::Vips => show(arguments, snapshot()?.owners, |_| true, vips),
         Subject::Services => show(arguments, snapshot()?.services(), |_| true, services),
         Subject::Endpoints => show(arguments, snapshot()?.endpoints(), |_| true, endpoints),
@@ -120,14 +121,40 @@ fn vips(owners: &[Value]) -> String {
 fn owners(owners: &[Value]) -> String {
     let rows = owners.iter().map(|it| {
         let since = it["since_ms"].as_u64().map(age).unwrap_or_default();
-        let why = match text(it, "/withheld") {
+        let mut why = match text(it, "/withheld") {
             reason if !reason.is_empty() => reason,
-            _ if !since.is_empty() => "a majority of the voters has granted it".to_owned(),
-            _ => "heard from the voters".to_owned(),
+            _ => text(it, "/why"),
         };
+        let conflict = text(it, "/conflict");
+        if !conflict.is_empty() {
+            why.push_str(&format!("; claimed by {conflict}"));
+        }
         vec![text(it, "/address"), text(it, "/node"), since, why]
     });
     table(&["ADDRESS", "NODE", "SINCE", "WHY"], rows)
+}
+
+fn neighbors(neighbors: &[Value]) -> String {
+    let rows = neighbors.iter().map(|it| {
+        let heard = it["heard_ms"].as_u64().map(ago).unwrap_or_default();
+        let round_trip = it["round_trip_us"].as_u64();
+        vec![
+            text(it, "/node"),
+            text(it, "/address"),
+            heard,
+            round_trip.map(|it| format!("{it} µs")).unwrap_or_default(),
+            text(it, "/generation"),
+        ]
+    });
+    let headings = ["NODE", "ADDRESS", "HEARD", "ROUND TRIP", "GENERATION"];
+    table(&headings, rows)
+}
+
+/// How long a moment is ago, in milliseconds.
+fn ago(ms: u64) -> String {
+    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms);
+    let age = moment.elapsed().unwrap_or_default();
+    format!("{} ms ago", age.as_millis())
 }
 
 /// How long a moment is ago, in seconds.

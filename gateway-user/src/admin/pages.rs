@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
 
-use crate::board::{Board, Owner};
+use crate::board::{Board, Neighbor, Owner};
 use crate::explanation::{Asked, draw};
 
 /// The media type that OpenMetrics asks for.
@@ -30,6 +30,7 @@ struct SnapshotPage<'a> {
     generation: Generation,
     node: &'a NodeName,
     owners: Vec<Owner>,
+    neighbors: Vec<Neighbor>,
     snapshot: &'a Snapshot,
 }
 
@@ -93,6 +94,7 @@ fn snapshot(board: &Board) -> Response<Full<Bytes>> {
         generation: published.generation,
         node: &board.node,
         owners: board.ownership(),
+        neighbors: board.neighbors(),
         snapshot: &published.snapshot,
     };
     json(StatusCode::OK, &page)

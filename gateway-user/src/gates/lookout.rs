@@ -1,7 +1,9 @@
 //! Reads the answers that one of two nodes waits for: ARP replies and echo replies, whatever the rest of the stack makes
 //! of them. What they mean is the announcer's business.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +11,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gateway_announce::Seen;
+use gateway_control::Published;
+use gateway_ir::Interface;
 use nix::libc;
 use nix::sys::socket::{LinkAddr, recvfrom};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tracing::{debug, warn};
 
 use super::frames::link_address;
+use crate::interfaces::Present;
 
 /// How long the end of a thread may take.
 const STOP_CHECK: Duration = Duration::from_millis(200);
@@ -69,6 +74,21 @@ impl Drop for Lookout {
             }
         }
     }
+}
+
+/// The machines that one of two nodes asks when it does not hear the other: the routers, and those that the configuration
+/// names, as far as they are neighbours and none of our nodes.
+pub(super) fn witnesses(
+    present: &Present,
+    published: &Published,
+    interfaces: &[Interface],
+) -> Vec<IpAddr> {
+    let configured = &published.snapshot.announce.witnesses;
+    let all: BTreeSet<IpAddr> = present.routers.iter().chain(configured).copied().collect();
+    let peers: BTreeSet<IpAddr> = published.peers.iter().filter_map(|it| it.address).collect();
+    let mut all: Vec<IpAddr> = all.difference(&peers).copied().collect();
+    all.retain(|it| interfaces.iter().any(|at| at.reaches(*it) && !at.owns(*it)));
+    all
 }
 
 fn read(socket: &Socket, stop: &AtomicBool, deliver: impl Fn(Seen)) {

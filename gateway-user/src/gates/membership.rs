@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use gateway_announce::membership::Member;
 use gateway_announce::membership::heartbeat::{Heartbeat, NodeId, Serving};
@@ -19,7 +20,7 @@ use prometheus_client::registry::Registry;
 
 use super::Order;
 use super::heartbeats::{Heartbeats, Traffic};
-use crate::board::{self, Board};
+use crate::board::{self, Board, Neighbor};
 
 /// What this process knows of the others.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(super) struct Company {
     traffic: Traffic,
     won: Counter,
     lost: Counter,
+    conflicts: Counter,
     round_trips: Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>,
 }
 
@@ -48,6 +50,7 @@ impl Company {
             traffic: Traffic::default(),
             won: Counter::default(),
             lost: Counter::default(),
+            conflicts: Counter::default(),
             round_trips: Family::default(),
         };
         board.registry(board::Part::Membership, company.registry());
@@ -122,6 +125,21 @@ impl Company {
         runs.collect()
     }
 
+    /// The others as they were heard last; `offset` is the time of day when the monotonic clock was zero.
+    pub(super) fn neighbors(&self, members: &[Member], offset: Duration) -> Vec<Neighbor> {
+        let neighbor = |member: &Member| {
+            let (node, address) = self.names.get(&member.node)?.clone();
+            Some(Neighbor {
+                node,
+                address,
+                heard_ms: member.heard.map(|at| (offset + at).as_millis()),
+                round_trip_us: member.round_trip.map(|it| it.as_micros()),
+                generation: Generation(member.generation),
+            })
+        };
+        members.iter().filter_map(neighbor).collect()
+    }
+
     /// Counts what has changed hands.
     pub(super) fn count(&self, before: &[Ownership], now: &[Ownership]) {
         let held = |owners: &[Ownership], vip| {
@@ -133,6 +151,11 @@ impl Company {
                 (false, true) => drop(self.won.inc()),
                 (true, false) => drop(self.lost.inc()),
                 (false, false) | (true, true) => {}
+            }
+            let last = before.iter().find(|it| it.vip == owner.vip);
+            let last = last.and_then(|it| it.conflict).map(|it| it.seen);
+            if owner.conflict.is_some_and(|it| Some(it.seen) != last) {
+                self.conflicts.inc();
             }
         }
     }
@@ -184,6 +207,8 @@ impl Company {
         registry.register("vips_won", help, self.won.clone());
         let help = "VIPs that this node has given up or lost";
         registry.register("vips_lost", help, self.lost.clone());
+        let help = "Claims of other machines to VIPs that this node holds";
+        registry.register("conflicts", help, self.conflicts.clone());
         let help = "From a heartbeat to its echo, the last one of each node";
         registry.register("round_trip_seconds", help, self.round_trips.clone());
         registry

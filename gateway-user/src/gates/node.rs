@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use super::frames::Frames;
 use super::groups::Groups;
-use super::lookout::Lookout;
+use super::lookout::{Lookout, witnesses};
 use super::membership::Company;
 use super::showing;
 use super::steering::{Steered, Steering, Wanted};
@@ -374,6 +374,9 @@ impl Node {
         }
         let heard = self.company.note(&self.announcer.heard(now()));
         self.board.heard(heard);
+        let offset = time_of_day().saturating_sub(now());
+        self.board
+            .meet(self.company.neighbors(&self.announcer.members(), offset));
         self.board.stand(if self.announcer.hears_all() {
             Candidacy::Stands
         } else {
@@ -470,17 +473,6 @@ impl Node {
 fn sorted(failures: impl Iterator<Item = ListenerFailure>) -> Vec<ListenerFailure> {
     let sorted: BTreeSet<_> = failures.collect();
     sorted.into_iter().collect()
-}
-
-/// The machines that one of two nodes asks when it does not hear the other: the routers, and those that the configuration
-/// names, as far as they are neighbours and none of our nodes.
-fn witnesses(present: &Present, published: &Published, interfaces: &[Interface]) -> Vec<IpAddr> {
-    let configured = &published.snapshot.announce.witnesses;
-    let all: BTreeSet<IpAddr> = present.routers.iter().chain(configured).copied().collect();
-    let peers: BTreeSet<IpAddr> = published.peers.iter().filter_map(|it| it.address).collect();
-    let mut all: Vec<IpAddr> = all.difference(&peers).copied().collect();
-    all.retain(|it| interfaces.iter().any(|at| at.reaches(*it) && !at.owns(*it)));
-    all
 }
 
 /// The kernel's monotonic clock, which the deadlines in its maps are in.

@@ -15,6 +15,7 @@ pub(super) struct Conditions {
 #[derive(Debug, Deserialize)]
 pub(super) struct SnapshotPage {
     pub(super) owners: Vec<Value>,
+    pub(super) neighbors: Vec<Value>,
     snapshot: Snapshot,
 }
 

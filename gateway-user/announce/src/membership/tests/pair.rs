@@ -197,9 +197,9 @@ fn never_two_owners_of_two_but_in_the_named_holes() {
         }
         world.heal();
         world.hairpin = true;
+        (0..2).for_each(|node| world.thaw(node));
         // A node whose lease is shorter than the other's beat would hold nothing for long.
         (0..2).for_each(|node| world.set_terms(node, super::Terms::default()));
-        (0..2).for_each(|node| world.thaw(node));
         (0..2).for_each(|node| world.start(node));
         world.run(at(2000));
         (0..2).for_each(|node| world.start(node));
