@@ -8,7 +8,7 @@ use gateway_vm_tests::nodes::{Fault, Nodes, on_nodes};
 /// The promise is a second; a busy machine that freezes all parts of the test at once is not what is tested.
 const GAP_MAX: Duration = Duration::from_millis(2500);
 /// Where nothing is to happen.
-const STEADY_GAP_MAX: Duration = Duration::from_millis(250);
+const STEADY_GAP_MAX: Duration = Duration::from_millis(1000);
 const BEFORE: Duration = Duration::from_millis(150);
 const AFTER: Duration = Duration::from_millis(2850);
 

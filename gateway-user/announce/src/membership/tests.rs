@@ -1,7 +1,7 @@
 //! Promises of the membership, as histories of simulated nodes on a network that loses, delays and cuts.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest::{collection, sample};
 
 use self::world::World;
@@ -10,8 +10,8 @@ use super::*;
 mod pair;
 mod world;
 
-/// Steps of random histories, all together: what runs at every build. The full run sets another number.
-const STEPS: u32 = 1_000;
+/// Steps of histories, all together: what runs at every build. The full run sets another number.
+const STEPS: u32 = 4_000;
 /// The fewest nodes of a random history.
 const NODES_MIN: usize = 3;
 
@@ -216,17 +216,26 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Whatever happens, no address has two owners; and when a majority can talk again, each has one, and the load is even.
-#[test]
-fn never_two_owners_and_always_one_when_a_majority_is_connected() {
-    let steps = std::env::var("SANMON_MEMBERSHIP_STEPS");
-    let steps = steps.map_or(STEPS, |it| it.parse().expect("a number of steps"));
-    let config = Config {
+/// Runs the same histories at every build, and new ones, as many as are asked for, in the full run.
+fn runner() -> TestRunner {
+    let config = |steps: u32| Config {
         cases: steps / 40,
         ..Config::default()
     };
+    match std::env::var("SANMON_MEMBERSHIP_STEPS") {
+        Ok(steps) => TestRunner::new(config(steps.parse().expect("a number of steps"))),
+        Err(_unset) => {
+            let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+            TestRunner::new_with_rng(config(STEPS), random)
+        }
+    }
+}
+
+/// Whatever happens, no address has two owners; and when a majority can talk again, each has one, and the load is even.
+#[test]
+fn never_two_owners_and_always_one_when_a_majority_is_connected() {
     let history = (NODES_MIN..=5, any::<u64>(), collection::vec(step(), 10..70));
-    let checked = TestRunner::new(config).run(&history, |(nodes, seed, steps)| {
+    let checked = runner().run(&history, |(nodes, seed, steps)| {
         let mut world = World::with_seed(nodes, 5, seed);
         for step in &steps {
             apply(&mut world, step);

@@ -1,12 +1,11 @@
 //! Promises of two nodes and a router: availability first, and never two owners but for the holes that are named.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
-use proptest::test_runner::{Config, TestRunner};
 use proptest::{collection, sample};
 
 use super::super::pair::Hindrance;
 use super::world::{ROUTER, World};
-use super::{STEPS, at, terms};
+use super::{at, runner, terms};
 
 #[test]
 fn survivor_of_two_takes_everything_within_a_second() {
@@ -182,14 +181,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// Whatever happens, no address has two owners but in the named holes; and when all is well again, each has one.
 #[test]
 fn never_two_owners_of_two_but_in_the_named_holes() {
-    let steps = std::env::var("SANMON_MEMBERSHIP_STEPS");
-    let steps = steps.map_or(STEPS, |it| it.parse().expect("a number of steps"));
-    let config = Config {
-        cases: steps / 40,
-        ..Config::default()
-    };
     let history = (any::<u64>(), collection::vec(step(), 10..70));
-    let checked = TestRunner::new(config).run(&history, |(seed, steps)| {
+    let checked = runner().run(&history, |(seed, steps)| {
         let mut world = World::pair(4, seed);
         for step in &steps {
             apply(&mut world, step);
