@@ -33,7 +33,7 @@ use self::peers::{Beat, Peer, Sent, Worth};
 use self::picture::Picture;
 use self::rank::Plan;
 use self::sets::Sets;
-use self::terms::Terms;
+use self::terms::{Former, Terms};
 use self::witness::{Question, Witnesses};
 
 #[cfg(test)]
@@ -143,6 +143,7 @@ pub struct Membership {
     verdict: Verdict,
     /// When another node was last found to answer for the same address.
     rivals: BTreeMap<IpAddr, Duration>,
+    former: Former,
 }
 
 impl Membership {
@@ -170,6 +171,7 @@ impl Membership {
             questions: VecDeque::new(),
             verdict: Verdict::None,
             rivals: BTreeMap::new(),
+            former: Former::default(),
         };
         membership.update(now, scene);
         membership
@@ -187,6 +189,7 @@ impl Membership {
                 .retain(|vip, _| scene.vips.contains_key(vip));
             self.rivals.retain(|vip, _| scene.vips.contains_key(vip));
             self.witnesses.follow(&scene.witnesses);
+            self.former.change(now, self.scene.terms, scene.terms);
             self.scene = scene;
             self.eager = true;
         }
@@ -436,8 +439,9 @@ impl Membership {
         self.eager = false;
         self.last_beat = Some(now);
         self.sequence += 1;
-        let terms = self.scene.terms;
-        self.sent.note(self.sequence, now, terms.lease);
+        let lease = self.scene.terms.lease;
+        let terms = self.former.told(now, self.scene.terms);
+        self.sent.note(self.sequence, now, lease);
         let asked: Vec<Asked> = self
             .candidates
             .iter()
@@ -454,7 +458,7 @@ impl Membership {
             self.eager = false;
             for (vip, candidate) in &mut self.candidates {
                 if self.grants.is_granted(*vip, me) {
-                    candidate.grant(me, self.sequence, now + terms.lease);
+                    candidate.grant(me, self.sequence, now + lease);
                 }
             }
             granted = self.grants.list();

@@ -41,3 +41,25 @@ impl Default for Terms {
         }
     }
 }
+
+/// Longer lengths that a node had. It tells them until what it was granted on them has run out: a voter that restarts
+/// meanwhile has forgotten what it promised, and waits for as long as it hears that somebody may answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Former(Option<(Terms, Duration)>);
+
+impl Former {
+    /// Takes note of a change.
+    pub(super) fn change(&mut self, now: Duration, before: Terms, after: Terms) {
+        let longest = self.told(now, before);
+        if after.lease < longest.lease {
+            *self = Self(Some((longest, now + longest.grant())));
+        }
+    }
+
+    /// What others have to know.
+    pub(super) fn told(&self, now: Duration, terms: Terms) -> Terms {
+        let former = self.0.filter(|(_, until)| *until > now);
+        let longer = former.filter(|(former, _)| former.lease > terms.lease);
+        longer.map_or(terms, |(former, _)| former)
+    }
+}

@@ -264,6 +264,56 @@ fn never_two_owners_and_always_one_when_a_majority_is_connected() {
     }
 }
 
+/// What a node was granted on longer terms it has, although voters that have restarted since know nothing of it.
+#[test]
+fn voters_that_restart_after_a_change_to_shorter_terms_wait_for_the_longer_ones() {
+    use Step::{Cut, Delay, Freeze, Heal, Kill, Leave, Run, Start, Thaw};
+    let steps = [
+        Run(2675),
+        Step::Terms(2, 200, 3),
+        Run(97),
+        Freeze(0),
+        Thaw(1),
+        Run(31),
+        Cut(1, 4),
+        Cut(1, 2),
+        Run(738),
+        Kill(4),
+        Heal,
+        Run(432),
+        Heal,
+        Freeze(0),
+        Start(2),
+        Run(433),
+        Leave(3),
+        Run(253),
+        Heal,
+        Thaw(0),
+        Leave(3),
+        Delay(150),
+        Run(420),
+        Cut(3, 3),
+        Heal,
+        Run(390),
+        Thaw(3),
+        Cut(4, 4),
+        Step::Terms(2, 50, 4),
+        Heal,
+        Thaw(0),
+        Start(0),
+        Start(1),
+        Start(2),
+        Run(2000),
+    ];
+    for seed in (0..20).chain([2_828_488_018_361_020_896]) {
+        let mut world = World::with_seed(3, 5, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed} {step:?}");
+        }
+    }
+}
+
 fn apply(world: &mut World, step: &Step) {
     let nodes = world.count();
     match *step {
