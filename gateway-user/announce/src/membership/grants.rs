@@ -167,7 +167,8 @@ impl Grants {
             Stance::Released(to) if grant.former_until <= now && wish.able.contains(&to) => {
                 *grant = Grant {
                     holder: to,
-                    until,
+                    // What was promised on longer terms stays promised, also if the successor never asks.
+                    until: until.max(grant.until),
                     former_until: grant.until,
                     asked: false,
                     armed: false,
