@@ -33,7 +33,7 @@ use self::peers::{Beat, Peer, Sent, Worth};
 use self::picture::Picture;
 use self::rank::Plan;
 use self::sets::Sets;
-use self::terms::{Former, Terms};
+use self::terms::Terms;
 use self::witness::{Question, Witnesses};
 
 #[cfg(test)]
@@ -143,11 +143,10 @@ pub struct Membership {
     verdict: Verdict,
     /// When another node was last found to answer for the same address.
     rivals: BTreeMap<IpAddr, Duration>,
-    former: Former,
 }
 
 impl Membership {
-    /// Starts a life. It grants nothing for the length of a grant, its own or the longest that it hears of until then.
+    /// Starts a life. It grants nothing for the length of its own grant: nobody counts on a voter for longer than that.
     pub fn new(now: Duration, identity: Identity, scene: Scene) -> Self {
         let mut membership = Self {
             identity,
@@ -171,7 +170,6 @@ impl Membership {
             questions: VecDeque::new(),
             verdict: Verdict::None,
             rivals: BTreeMap::new(),
-            former: Former::default(),
         };
         membership.update(now, scene);
         membership
@@ -189,7 +187,6 @@ impl Membership {
                 .retain(|vip, _| scene.vips.contains_key(vip));
             self.rivals.retain(|vip, _| scene.vips.contains_key(vip));
             self.witnesses.follow(&scene.witnesses);
-            self.former.change(now, self.scene.terms, scene.terms);
             self.scene = scene;
             self.eager = true;
         }
@@ -221,11 +218,6 @@ impl Membership {
             .or_insert_with(Peer::unknown);
         if peer.hear(now, heartbeat, echoed, patience) != Worth::Fresh {
             return;
-        }
-        if now < self.mute_until {
-            // Its terms may be those that a former life of this process granted on.
-            let heard = self.started + heartbeat.terms.grant();
-            self.mute_until = self.mute_until.max(heard);
         }
         let accepted = echo.map_or(0, |echo| echo.accepted);
         if let Some(beat) = self.sent.at(accepted) {
@@ -370,14 +362,16 @@ impl Membership {
         }
     }
 
-    /// Counts a voter's grants.
+    /// Counts a voter's grants. A voter that restarts waits for as long as its own terms say, so nobody may count on it
+    /// for longer.
     fn count(&mut self, heartbeat: &Heartbeat, accepted: u64, beat: Beat) {
+        let until = beat.sent + beat.lease.min(heartbeat.terms.lease);
         for granted in &heartbeat.granted {
             if granted.holder != self.identity.node {
                 continue;
             }
             if let Some(candidate) = self.candidates.get_mut(&granted.vip) {
-                candidate.grant(heartbeat.from, accepted, beat.sent + beat.lease);
+                candidate.grant(heartbeat.from, accepted, until);
             }
         }
     }
@@ -391,10 +385,11 @@ impl Membership {
         } else {
             Giving::RenewalsOnly
         };
+        let own = self.scene.terms;
         let alive = self.alive(now).into_iter();
-        let able: Vec<NodeId> = alive
+        let able: BTreeMap<NodeId, Terms> = alive
             .filter(|(_, serving)| *serving == Serving::Everything)
-            .map(|(node, _)| node)
+            .map(|(node, _)| (node, self.peers.get(&node).map_or(own, |it| it.terms)))
             .collect();
         let wish = Wish {
             from,
@@ -439,9 +434,8 @@ impl Membership {
         self.eager = false;
         self.last_beat = Some(now);
         self.sequence += 1;
-        let lease = self.scene.terms.lease;
-        let terms = self.former.told(now, self.scene.terms);
-        self.sent.note(self.sequence, now, lease);
+        let terms = self.scene.terms;
+        self.sent.note(self.sequence, now, terms.lease);
         let asked: Vec<Asked> = self
             .candidates
             .iter()
@@ -458,7 +452,7 @@ impl Membership {
             self.eager = false;
             for (vip, candidate) in &mut self.candidates {
                 if self.grants.is_granted(*vip, me) {
-                    candidate.grant(me, self.sequence, now + lease);
+                    candidate.grant(me, self.sequence, now + terms.lease);
                 }
             }
             granted = self.grants.list();

@@ -61,8 +61,8 @@ pub(super) struct Wish<'a> {
     pub(super) terms: Terms,
     pub(super) asked: &'a [Asked],
     pub(super) giving: Giving,
-    /// The nodes that could take an address that is handed over.
-    pub(super) able: &'a [NodeId],
+    /// The nodes that could take an address that is handed over, and how long they would answer.
+    pub(super) able: &'a BTreeMap<NodeId, Terms>,
 }
 
 impl Grants {
@@ -162,20 +162,25 @@ impl Grants {
         if grant.holder != wish.from {
             return Change::Nothing;
         }
-        match asked.stance {
+        let successor = match asked.stance {
+            Stance::Released(to) => wish.able.get(&to).map(|terms| (to, *terms)),
+            Stance::Wanted | Stance::Held => None,
+        };
+        match successor {
             // Two hand-overs in a row would let the first holder meet the third.
-            Stance::Released(to) if grant.former_until <= now && wish.able.contains(&to) => {
+            Some((to, terms)) if grant.former_until <= now => {
                 *grant = Grant {
                     holder: to,
-                    // What was promised on longer terms stays promised, also if the successor never asks.
-                    until: until.max(grant.until),
+                    // The successor may have asked already, and counts from then on. What was promised on longer terms
+                    // stays promised, also if it never asks.
+                    until: until.max(now + terms.grant()).max(grant.until),
                     former_until: grant.until,
                     asked: false,
                     armed: false,
                 };
                 Change::Told
             }
-            Stance::Wanted | Stance::Held | Stance::Released(_) => {
+            Some(_) | None => {
                 let news = grant.armed != armed || !grant.asked;
                 // What was promised on longer terms stays promised.
                 grant.until = grant.until.max(until);

@@ -143,7 +143,12 @@ impl Membership {
         if !is_held || !is_own || !self.is_pair() || self.verdict == Verdict::Other {
             return None;
         }
-        Some(self.witnesses.evidence()? + self.kept_lease())
+        let evidence = self.witnesses.evidence()?;
+        let until = evidence + self.kept_lease();
+        // Evidence from before it answered does not show that the other node could have seen it do so.
+        let is_seen = candidate.held_since().is_some_and(|it| it <= evidence);
+        let unseen = candidate.held_since()? + PACE.gap;
+        Some(if is_seen { until } else { until.min(unseen) })
     }
 
     /// Asks the LAN while the other node is not heard.

@@ -5,6 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest::{collection, sample};
 
 use self::world::World;
+use super::heartbeat::Stance;
 use super::*;
 
 mod pair;
@@ -244,6 +245,8 @@ fn never_two_owners_and_always_one_when_a_majority_is_connected() {
         world.heal();
         for node in 0..nodes {
             world.thaw(node);
+            // A node whose lease is shorter than the others' beat would hold nothing for long.
+            world.set_terms(node, Terms::default());
             world.start(node);
         }
         world.run(at(2000));
@@ -312,6 +315,47 @@ fn voters_that_restart_after_a_change_to_shorter_terms_wait_for_the_longer_ones(
             assert_eq!(world.rivals, Vec::new(), "seed {seed} {step:?}");
         }
     }
+}
+
+/// Two voters restart that do not hear how long the third one would answer.
+#[test]
+fn nobody_counts_on_a_voter_for_longer_than_it_waits_after_a_restart() {
+    for seed in 0..20 {
+        let mut world = World::with_seed(3, 5, seed);
+        world.set_terms(2, terms(200, 3));
+        world.favour(2);
+        world.run(at(4000));
+        assert_eq!(world.loads()[2], 5);
+        world.isolate(2);
+        for node in 0..2 {
+            world.kill(node);
+            world.start(node);
+        }
+        world.run(at(1500));
+        assert_eq!((&world.rivals, world.unowned()), (&Vec::new(), 0));
+    }
+}
+
+/// It has asked already, and counts from then on.
+#[test]
+fn grant_that_is_handed_over_lasts_as_long_as_the_successor_would_answer() {
+    let (vip, one, other) = ([192, 168, 2, 200].into(), NodeId(1), NodeId(2));
+    let asked = |stance| [Asked { vip, stance }];
+    let longer = terms(200, 3);
+    let able = BTreeMap::from([(one, Terms::default()), (other, longer)]);
+    let mut grants = Grants::default();
+    for stance in [Stance::Held, Stance::Released(other)] {
+        let wish = Wish {
+            from: one,
+            terms: Terms::default(),
+            asked: &asked(stance),
+            giving: Giving::Anew,
+            able: &able,
+        };
+        assert_eq!(grants.weigh(at(1000), wish), Change::Told);
+    }
+    grants.expire(at(1000) + longer.grant() - at(1));
+    assert_eq!(grants.holder(vip), Some(other));
 }
 
 fn apply(world: &mut World, step: &Step) {

@@ -274,6 +274,43 @@ fn address_that_was_handed_over_is_not_kept_by_witnesses() {
     }
 }
 
+/// The restarted one does not hear that the other one has a longer lease.
+#[test]
+fn nobody_counts_on_the_other_for_longer_than_it_waits_after_a_restart() {
+    use Step::{Cut, Leave, Run, Start, Terms};
+    let steps = [
+        Cut(ROUTER, 1),
+        Run(331),
+        Terms(1, 200, 3),
+        Leave(0),
+        Run(225),
+        Cut(1, 0),
+        Start(0),
+        Run(2000),
+    ];
+    for seed in (0..50).chain([2_079_537_464_946_308_786]) {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
+    }
+}
+
+/// It took an address on what witnesses answered before it was cut off: nobody can have seen it answer.
+#[test]
+fn node_that_is_cut_off_while_it_takes_an_address_falls_silent_soon() {
+    use Step::{Delay, Isolate, Run};
+    let steps = [Delay(400), Run(386), Isolate(0), Run(800)];
+    for seed in (0..50).chain([3_948_204_435_707_991_394]) {
+        let mut world = World::pair(4, seed);
+        for step in &steps {
+            apply(&mut world, step);
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}");
+        }
+    }
+}
+
 fn apply(world: &mut World, step: &Step) {
     match *step {
         Step::Run(ms) => world.run(at(ms)),

@@ -19,6 +19,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 /// Two that answer for one address by a named hole are one again when they have heard each other's heartbeats and the
 /// echoes of their own: two of the longest beats and of the longest delays.
 const MENDED: Duration = Duration::from_millis(1200);
+/// Rivals that are noted: more make a failure no clearer.
+const RIVALS_MAX: usize = 4;
 
 pub(super) struct World {
     now: Duration,
@@ -196,8 +198,16 @@ impl World {
             .membership
             .as_ref()
             .is_some_and(|it| it.scene.serving == Serving::Nothing);
-        let is_bound = self.now < self.nodes[index].bound_until;
-        if is_bound || (self.nodes[index].membership.is_some() && !leaves) {
+        if self.nodes[index].membership.is_some() && !leaves {
+            return;
+        }
+        // Who is ending has the settings that it had when it began to.
+        let node = &mut self.nodes[index];
+        let former = node.membership.take().map(|it| it.scene.terms);
+        if let Some(former) = former.filter(|it| *it != node.terms) {
+            node.bound_until = node.bound_until.max(self.now + former.grant() * 2);
+        }
+        if self.now < node.bound_until {
             return;
         }
         let now = self.clock(index);
@@ -558,7 +568,8 @@ impl World {
                 for other in owners.iter().skip(place + 1) {
                     let planned = self.nodes[*one].named.get(vip) == Some(&id(*other))
                         || self.nodes[*other].named.get(vip) == Some(&id(*one));
-                    if !planned && !self.is_excused(*one, *other, *vip) {
+                    let is_excused = planned || self.is_excused(*one, *other, *vip);
+                    if !is_excused && self.rivals.len() < RIVALS_MAX {
                         self.rivals.push((*vip, *one, *other));
                     }
                 }
