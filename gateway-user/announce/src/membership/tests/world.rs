@@ -67,7 +67,7 @@ struct Node {
     /// The answers of the kernel, by deadline on the node's clock; they outlive the process.
     kernel: BTreeMap<IpAddr, Duration>,
     /// The nodes in whose favour it gave an address up, each until its own deadline has passed.
-    named: BTreeMap<IpAddr, NodeId>,
+    named: BTreeMap<IpAddr, BTreeSet<NodeId>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -463,7 +463,7 @@ impl World {
         let won: Vec<IpAddr> = won.copied().collect();
         for (vip, candidate) in &membership.candidates {
             if let super::State::Releasing { to, .. } = candidate.state {
-                node.named.insert(*vip, to);
+                node.named.entry(*vip).or_default().insert(to);
             }
         }
         let sent: Vec<Heartbeat> = std::iter::from_fn(|| membership.poll()).collect();
@@ -566,8 +566,11 @@ impl World {
             }
             for (place, one) in owners.iter().enumerate() {
                 for other in owners.iter().skip(place + 1) {
-                    let planned = self.nodes[*one].named.get(vip) == Some(&id(*other))
-                        || self.nodes[*other].named.get(vip) == Some(&id(*one));
+                    let has_named = |from: usize, to: usize| {
+                        let named = self.nodes[from].named.get(vip);
+                        named.is_some_and(|it| it.contains(&id(to)))
+                    };
+                    let planned = has_named(*one, *other) || has_named(*other, *one);
                     let is_excused = planned || self.is_excused(*one, *other, *vip);
                     if !is_excused && self.rivals.len() < RIVALS_MAX {
                         self.rivals.push((*vip, *one, *other));
