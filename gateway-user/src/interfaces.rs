@@ -1,7 +1,7 @@
 //! The Ethernet interfaces of this network namespace, kept current by rtnetlink. Needs no rights.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,7 +11,9 @@ use gateway_ir::{Interface, Mac};
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteVia,
+};
 use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder, new_multicast_connection};
 use tokio::sync::watch;
 use tracing::{debug, warn};
@@ -69,6 +71,7 @@ async fn listen(sender: &Sender) -> anyhow::Result<(Handle, Messages)> {
         MulticastGroup::Ipv4Ifaddr,
         MulticastGroup::Ipv6Ifaddr,
         MulticastGroup::Ipv4Route,
+        MulticastGroup::Ipv6Route,
     ];
     let (connection, handle, messages) =
         new_multicast_connection(&groups).context("cannot open an rtnetlink socket")?;
@@ -131,25 +134,45 @@ async fn list(handle: &Handle) -> anyhow::Result<Present> {
     Ok(Present { up, down, routers })
 }
 
-/// The next hops of the IPv4 default routes of the main table.
+/// The next hops of the default routes of the main table.
 async fn routers(handle: &Handle) -> anyhow::Result<Vec<IpAddr>> {
-    let request = RouteMessageBuilder::<Ipv4Addr>::new().build();
-    let mut routes = handle.route().get(request).execute();
+    let requests = [
+        RouteMessageBuilder::<Ipv4Addr>::new().build(),
+        RouteMessageBuilder::<Ipv6Addr>::new().build(),
+    ];
     let mut found = BTreeSet::new();
-    while let Some(route) = routes.try_next().await.context("cannot list routes")? {
-        let is_default = route.header.destination_prefix_length == 0;
-        if is_default && route.header.table == RouteHeader::RT_TABLE_MAIN {
-            found.extend(route.attributes.iter().filter_map(next_hop));
+    for request in requests {
+        let mut routes = handle.route().get(request).execute();
+        while let Some(route) = routes.try_next().await.context("cannot list routes")? {
+            if is_default(&route) {
+                found.extend(route.attributes.iter().flat_map(next_hops));
+            }
         }
     }
     Ok(found.into_iter().collect())
 }
 
-fn next_hop(attribute: &RouteAttribute) -> Option<IpAddr> {
-    if let RouteAttribute::Gateway(RouteAddress::Inet(address)) = attribute {
-        return Some(IpAddr::V4(*address));
+fn is_default(route: &RouteMessage) -> bool {
+    let header = &route.header;
+    header.destination_prefix_length == 0 && header.table == RouteHeader::RT_TABLE_MAIN
+}
+
+/// The next hop that an attribute names, or each of several that share the load.
+fn next_hops(attribute: &RouteAttribute) -> Vec<IpAddr> {
+    if let RouteAttribute::Gateway(RouteAddress::Inet(address))
+    | RouteAttribute::Via(RouteVia::Inet(address)) = attribute
+    {
+        vec![IpAddr::V4(*address)]
+    } else if let RouteAttribute::Gateway(RouteAddress::Inet6(address))
+    | RouteAttribute::Via(RouteVia::Inet6(address)) = attribute
+    {
+        vec![IpAddr::V6(*address)]
+    } else if let RouteAttribute::MultiPath(hops) = attribute {
+        let attributes = hops.iter().flat_map(|hop| &hop.attributes);
+        attributes.flat_map(next_hops).collect()
+    } else {
+        Vec::new()
     }
-    None
 }
 
 fn ethernet(link: &LinkMessage) -> Option<Interface> {

@@ -105,7 +105,7 @@ impl Announcer {
     /// Takes an answer into account that was seen on the wire.
     pub fn see(&mut self, now: Duration, seen: Seen) {
         if let Answer::Echo(address) = seen.answer
-            && let Some(Standing::Held(_)) = self.standings.get(&IpAddr::V4(address))
+            && let Some(Standing::Held(_)) = self.standings.get(&address)
         {
             // This node's own echo, which it asked for before it took the address.
             return;

@@ -12,6 +12,7 @@ mod claim;
 mod command;
 mod conflict;
 pub mod icmp;
+pub mod icmpv6;
 pub mod membership;
 pub mod ndp;
 mod ownership;

@@ -4,14 +4,13 @@ use std::net::Ipv6Addr;
 
 use gateway_ir::Mac;
 
-const TYPE_IPV6: u16 = 0x86dd;
-const ICMPV6: u8 = 58;
-/// A router on the way would decrease it, and receivers want to see that none did (RFC 4861 §7.1).
-const HOP_LIMIT: u8 = 255;
+use crate::icmpv6::{End, Message, frame};
+
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 /// Not solicited, and to be believed over what is known already (RFC 4861 §4.4).
 const OVERRIDE: u8 = 0x20;
+const SOURCE_LINK_ADDRESS: u8 = 1;
 const TARGET_LINK_ADDRESS: u8 = 2;
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -22,19 +21,42 @@ pub fn unsolicited_advertisement(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
     message.extend_from_slice(&address.octets());
     message.extend_from_slice(&[TARGET_LINK_ADDRESS, 1]);
     message.extend_from_slice(&mac.0);
-    frame(mac, address, ALL_NODES, message)
+    frame(End { mac, address }, group(ALL_NODES), message)
+}
+
+/// A question (RFC 4861 §4.3) for who has an address, to its group or to the one who had it last.
+pub fn solicitation(from: End, to: Option<Mac>, address: Ipv6Addr) -> Vec<u8> {
+    let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    message.extend_from_slice(&address.octets());
+    message.extend_from_slice(&[SOURCE_LINK_ADDRESS, 1]);
+    message.extend_from_slice(&from.mac.0);
+    let to = match to {
+        Some(mac) => End { mac, address },
+        None => group(solicited_node_group(address)),
+    };
+    frame(from, to, message)
+}
+
+/// Who says in an advertisement that it has which address; none: the frame is something else.
+pub fn advertisement(frame: &[u8]) -> Option<(Ipv6Addr, Mac)> {
+    let message = Message::parse(frame).filter(Message::is_from_neighbour)?;
+    let rest = message.bytes.strip_prefix(&[ADVERTISEMENT, 0])?;
+    let (target, options) = rest.get(6..)?.split_first_chunk::<16>()?;
+    // Whoever was asked by unicast may leave the option out (RFC 4861 §4.4).
+    let named = options.strip_prefix(&[TARGET_LINK_ADDRESS, 1]);
+    let named = named.and_then(|it| it.first_chunk::<6>()).copied();
+    Some(((*target).into(), named.map_or(message.from.mac, Mac)))
 }
 
 /// The question of duplicate address detection (RFC 4862 §5.4.2): does anybody have this address?
 pub fn probe(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
     let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(&address.octets());
-    frame(
+    let from = End {
         mac,
-        Ipv6Addr::UNSPECIFIED,
-        solicited_node_group(address),
-        message,
-    )
+        address: Ipv6Addr::UNSPECIFIED,
+    };
+    frame(from, group(solicited_node_group(address)), message)
 }
 
 /// The group that solicitations for an address are sent to (RFC 4291 §2.7.1).
@@ -43,55 +65,13 @@ pub fn solicited_node_group(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (high & 0xff), low)
 }
 
-fn frame(from: Mac, source: Ipv6Addr, group: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
-    let [high, low] = checksum(source, group, &message);
-    if let Some(field) = message.get_mut(2..4) {
-        field.copy_from_slice(&[high, low]);
+/// A group, by the Ethernet address of its last bytes (RFC 2464 §7).
+fn group(address: Ipv6Addr) -> End {
+    let [.., a, b, c, d] = address.octets();
+    End {
+        mac: Mac([0x33, 0x33, a, b, c, d]),
+        address,
     }
-    let mut frame = group_mac(group).0.to_vec();
-    frame.extend_from_slice(&from.0);
-    frame.extend_from_slice(&TYPE_IPV6.to_be_bytes());
-    frame.extend_from_slice(&[0x60, 0, 0, 0]);
-    frame.extend_from_slice(&length(&message));
-    frame.extend_from_slice(&[ICMPV6, HOP_LIMIT]);
-    frame.extend_from_slice(&source.octets());
-    frame.extend_from_slice(&group.octets());
-    frame.append(&mut message);
-    frame
-}
-
-/// The Ethernet address of a group (RFC 2464 §7).
-fn group_mac(group: Ipv6Addr) -> Mac {
-    let [.., a, b, c, d] = group.octets();
-    Mac([0x33, 0x33, a, b, c, d])
-}
-
-/// The Internet checksum with the pseudo header of RFC 8200 §8.1.
-fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> [u8; 2] {
-    let pseudo = [
-        source.octets().as_slice(),
-        &destination.octets(),
-        &length(message),
-        &[0, ICMPV6],
-    ]
-    .concat();
-    let words = pseudo.chunks(2).chain(message.chunks(2));
-    let sum: u32 = words
-        .map(|word| {
-            word.iter()
-                .fold(0, |word, byte| word << 8 | u32::from(*byte))
-        })
-        .sum();
-    let once = (sum & 0xffff) + (sum >> 16);
-    let [_, _, high, low] = ((once & 0xffff) + (once >> 16)).to_be_bytes();
-    [!high, !low]
-}
-
-/// The length of a message as its header says it: these are 24 or 32 bytes long.
-fn length(message: &[u8]) -> [u8; 2] {
-    u16::try_from(message.len())
-        .unwrap_or(u16::MAX)
-        .to_be_bytes()
 }
 
 #[cfg(test)]
@@ -139,6 +119,51 @@ mod tests {
             Some([0x33, 0x33, 0xff, 0x12, 0x34, 0x56].as_slice())
         );
         assert_eq!(frame.get(6..12), Some(MAC.0.as_slice()));
+    }
+
+    #[test]
+    fn solicitation_goes_to_the_group_or_to_the_one_who_is_known() {
+        let own = End {
+            mac: MAC,
+            address: Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 1, 1),
+        };
+        let group: Ipv6Addr = "ff02::1:ff12:3456".parse().expect("an address");
+        let to_all = solicitation(own, None, VIP);
+        let message = parse(&to_all, own.address, group);
+        assert_eq!(message.get(8..24), Some(VIP.octets().as_slice()));
+        assert_eq!(
+            message.get(24..),
+            Some([1, 1, 2, 0, 0, 0, 0, 0x10].as_slice())
+        );
+        let known = Mac([2, 0, 0, 0, 0, 1]);
+        let to_one = solicitation(own, Some(known), VIP);
+        parse(&to_one, own.address, VIP);
+        assert_eq!(to_one.get(..6), Some(known.0.as_slice()));
+    }
+
+    #[test]
+    fn advertisements_are_read_and_nothing_else_is() {
+        let whole = unsolicited_advertisement(VIP, MAC);
+        assert_eq!(advertisement(&whole), Some((VIP, MAC)));
+        assert_eq!(advertisement(&probe(VIP, MAC)), None);
+        for length in 0..whole.len() {
+            assert_eq!(advertisement(&whole[..length]), None);
+        }
+        let mut routed = whole;
+        routed[21] = 254;
+        assert_eq!(advertisement(&routed), None, "it came through a router");
+    }
+
+    #[test]
+    fn advertisement_without_an_option_comes_from_its_sender() {
+        let from = End {
+            mac: MAC,
+            address: VIP,
+        };
+        let mut message = vec![ADVERTISEMENT, 0, 0, 0, 0x60, 0, 0, 0];
+        message.extend(VIP.octets());
+        let bare = frame(from, from, message);
+        assert_eq!(advertisement(&bare), Some((VIP, MAC)));
     }
 
     /// The ICMPv6 message with a checksum of zero, once its headers and its checksum are found right.

@@ -1,5 +1,5 @@
-//! Reads the answers that one of two nodes waits for: ARP replies and echo replies, whatever the rest of the stack makes
-//! of them. What they mean is the announcer's business.
+//! Reads the answers that one of two nodes waits for: ARP replies, neighbour advertisements and echo replies, whatever the
+//! rest of the stack makes of them. What they mean is the announcer's business.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -30,6 +30,7 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 const ETH_P_IP: u16 = 0x0800;
 const ETH_P_ARP: u16 = 0x0806;
+const ETH_P_IPV6: u16 = 0x86dd;
 
 /// The open sockets. The threads end with this value.
 #[derive(Debug)]
@@ -48,7 +49,12 @@ impl Lookout {
             stop: Arc::new(AtomicBool::new(false)),
             threads: Vec::new(),
         };
-        for (protocol, filter) in [(ETH_P_ARP, arp_reply()), (ETH_P_IP, echo_reply())] {
+        let wanted = [
+            (ETH_P_ARP, arp_reply()),
+            (ETH_P_IP, echo_reply()),
+            (ETH_P_IPV6, icmpv6_answer()),
+        ];
+        for (protocol, filter) in wanted {
             // Protocol 0 receives nothing before the filter is there.
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
             socket.attach_filter(&filter)?;
@@ -77,7 +83,8 @@ impl Drop for Lookout {
 }
 
 /// The machines that one of two nodes asks when it does not hear the other: the routers, and those that the configuration
-/// names, as far as they are neighbours and none of our nodes.
+/// names, as far as they are neighbours and none of our nodes. A router of both families is one machine, so IPv6 routers
+/// count only where there is nobody else.
 pub(super) fn witnesses(
     present: &Present,
     published: &Published,
@@ -88,6 +95,10 @@ pub(super) fn witnesses(
     let peers: BTreeSet<IpAddr> = published.peers.iter().filter_map(|it| it.address).collect();
     let mut all: Vec<IpAddr> = all.difference(&peers).copied().collect();
     all.retain(|it| interfaces.iter().any(|at| at.reaches(*it) && !at.owns(*it)));
+    let is_second = |it: &IpAddr| it.is_ipv6() && !configured.contains(it);
+    if !all.iter().all(is_second) {
+        all.retain(|it| !is_second(it));
+    }
     all
 }
 
@@ -125,7 +136,7 @@ fn echo_reply() -> Vec<SockFilter> {
     vec![
         load(libc::BPF_B | libc::BPF_ABS, 14 + 9),
         jump_unless_equal(1, 4),
-        code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, 0, 14),
+        code(libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH, NO_JUMP, 14),
         load(libc::BPF_B | libc::BPF_IND, 14),
         jump_unless_equal(0, 1),
         verdict(FRAME_BYTES_MAX),
@@ -133,21 +144,46 @@ fn echo_reply() -> Vec<SockFilter> {
     ]
 }
 
+/// Passes neighbour advertisements and echo replies: next header 58, and the first byte behind the IPv6 header is 136 or
+/// 129.
+fn icmpv6_answer() -> Vec<SockFilter> {
+    vec![
+        load(libc::BPF_B | libc::BPF_ABS, 14 + 6),
+        jump_unless_equal(58, 4),
+        load(libc::BPF_B | libc::BPF_ABS, 14 + 40),
+        jump(136, 1, 0),
+        jump_unless_equal(129, 1),
+        verdict(FRAME_BYTES_MAX),
+        verdict(0),
+    ]
+}
+
 fn load(mode: u32, at: u32) -> SockFilter {
-    code(libc::BPF_LD | mode, 0, at)
+    code(libc::BPF_LD | mode, NO_JUMP, at)
 }
 
 fn jump_unless_equal(value: u32, skip: u8) -> SockFilter {
-    code(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skip, value)
+    jump(value, 0, skip)
+}
+
+/// Skips so many instructions when the value is equal, and so many when it is not.
+fn jump(value: u32, equal: u8, other: u8) -> SockFilter {
+    code(
+        libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+        (equal, other),
+        value,
+    )
 }
 
 fn verdict(bytes: usize) -> SockFilter {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    code(libc::BPF_RET | libc::BPF_K, 0, bytes)
+    code(libc::BPF_RET | libc::BPF_K, NO_JUMP, bytes)
 }
 
-fn code(code: u32, jf: u8, k: u32) -> SockFilter {
+const NO_JUMP: (u8, u8) = (0, 0);
+
+fn code(code: u32, (equal, other): (u8, u8), k: u32) -> SockFilter {
     // The kernel's codes have 16 bits.
     let code = u16::try_from(code).unwrap_or(u16::MAX);
-    SockFilter::new(code, 0, jf, k)
+    SockFilter::new(code, equal, other, k)
 }

@@ -233,10 +233,9 @@ impl Membership {
         }
     }
 
-    /// The addresses that this node could take. Nobody is asked for IPv6 addresses, and silence without a question says
-    /// nothing: those need both nodes.
+    /// The addresses that this node could take.
     fn wanted(&self) -> BTreeSet<IpAddr> {
-        let candidates = self.candidates.iter().filter(|(vip, _)| vip.is_ipv4());
+        let candidates = self.candidates.iter();
         let silent = candidates.filter(|(_, it)| it.held_since().is_none());
         let fit = silent.filter(|(vip, _)| self.scene.vips.get(vip) == Some(&Fitness::Fit));
         fit.map(|(vip, _)| *vip).collect()

@@ -59,7 +59,7 @@ fn apply(
         match witness(text) {
             Some(address) => settings.witnesses.push(address),
             None => refused.push(format!(
-                "witnesses {text:?} is not an IPv4 address of a host"
+                "witnesses {text:?} is not the address of a host"
             )),
         }
     }
@@ -112,7 +112,7 @@ fn voters(given: &Voters, inputs: &Inputs, refused: &mut Vec<String>) -> Vec<Nod
 fn witness(text: &str) -> Option<IpAddr> {
     let address: IpAddr = text.parse().ok()?;
     let is_host = !address.is_loopback() && !address.is_multicast() && !address.is_unspecified();
-    (is_host && address.is_ipv4()).then_some(address)
+    is_host.then_some(address)
 }
 
 fn duration(name: &str, text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {

@@ -23,7 +23,7 @@ fn echo_by_way_of_the_router_keeps_it_silent() {
         let is_echo = frame[..6] == ROUTER.1.0 && frame[12..14] == [8, 0];
         let seen = Seen {
             interface: 3,
-            answer: Answer::Echo(VIP),
+            answer: Answer::Echo(VIP.into()),
         };
         is_echo.then_some(seen)
     });
@@ -38,7 +38,7 @@ fn arp_answer_of_the_other_node_keeps_it_silent() {
         let asks = frame[12..14] == [8, 6] && frame[38..42] == VIP.octets();
         let seen = Seen {
             interface: 3,
-            answer: Answer::Arp(VIP, OTHER),
+            answer: Answer::Neighbour(VIP.into(), OTHER),
         };
         asks.then_some(seen)
     });
@@ -49,7 +49,7 @@ fn arp_answer_of_the_other_node_keeps_it_silent() {
 fn answers_are_read_from_frames_and_nothing_else_is() {
     let reply = crate::arp::gratuitous_reply(VIP, OTHER);
     let seen = Seen::parse(3, &reply).expect("an ARP reply");
-    assert_eq!(seen.answer, Answer::Arp(VIP, OTHER));
+    assert_eq!(seen.answer, Answer::Neighbour(VIP.into(), OTHER));
     let request = icmp::echo_request((OTHER, VIP), ETH0, ROUTER.0);
     assert_eq!(Seen::parse(3, &request), None);
 }
@@ -64,7 +64,7 @@ fn run(announcer: &mut Announcer, until_ms: u64, more: impl Fn(&[u8]) -> Option<
                 continue;
             };
             if frame[12..14] == [8, 6] && frame[38..42] == ROUTER.0.octets() {
-                let answer = Answer::Arp(ROUTER.0, ROUTER.1);
+                let answer = Answer::Neighbour(ROUTER.0.into(), ROUTER.1);
                 announcer.see(
                     at(ms),
                     Seen {

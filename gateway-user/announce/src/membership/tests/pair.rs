@@ -95,15 +95,15 @@ fn without_the_router_nobody_takes_over() {
 }
 
 #[test]
-fn addresses_that_nobody_is_asked_for_are_not_taken() {
+fn survivor_takes_addresses_of_both_families() {
     let mut world = World::pair(2, 1);
-    world.add_vip("fd00::200".parse().expect("an address"));
+    let vip = "fd00::200".parse().expect("an address");
+    world.add_vip(vip);
     world.run(at(1500));
     assert_eq!(world.unowned(), 0);
-    let owner = world.owners()[&"fd00::200".parse().expect("an address")];
-    world.kill(owner.expect("an owner"));
-    world.run(at(2000));
-    assert_eq!(world.unowned(), 1);
+    world.kill(world.owners()[&vip].expect("an owner"));
+    world.run(at(900));
+    assert_eq!((world.unowned(), world.rivals.len()), (0, 0));
 }
 
 #[test]
