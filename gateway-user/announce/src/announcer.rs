@@ -23,7 +23,7 @@ mod view;
 mod tests;
 
 pub use self::view::{Caution, Part, Settings, View};
-use self::view::{favoured, seats, voters};
+use self::view::{Place, place, seats, voters};
 
 /// Addresses beyond these fit no heartbeat.
 const VIPS_MAX: usize = 900;
@@ -307,13 +307,18 @@ impl Announcer {
         let ids = |names: &mut dyn Iterator<Item = &&NodeName>| -> BTreeSet<NodeId> {
             names.map(|name| NodeId::of(name)).collect()
         };
+        let places = vips.keys();
+        let places = places.filter_map(|vip| Some((*vip, place(&names, *vip, view.services)?)));
+        let places: Vec<(IpAddr, Place)> = places.collect();
+        let by_vip = |of: fn(Place) -> BTreeSet<NodeId>| {
+            let places = places.iter().cloned();
+            places.map(|(vip, place)| (vip, of(place))).collect()
+        };
         Some(Scene {
             nodes: ids(&mut names.iter()),
             voters: voters(&names, &view.rules.voters),
-            favoured: vips
-                .keys()
-                .filter_map(|vip| Some((*vip, favoured(&names, *vip, view.services)?)))
-                .collect(),
+            favoured: by_vip(|it| it.favoured),
+            barred: by_vip(|it| it.barred),
             vips,
             serving,
             generation: part.generation,
@@ -419,6 +424,9 @@ fn silence(
     match membership.owner(vip) {
         _ if !membership.is_connected() => Decision::Withhold(Reason::NoMajority),
         Some(node) if node != membership.node() => Decision::Yield(node),
+        Some(_) | None if membership.is_barred(vip) => {
+            Decision::Withhold(seat.unwrap_or(Reason::NothingToServe))
+        }
         Some(_) | None => Decision::Withhold(seat.unwrap_or(Reason::Undecided)),
     }
 }

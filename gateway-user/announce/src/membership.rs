@@ -59,6 +59,8 @@ pub struct Scene {
     pub vips: BTreeMap<IpAddr, Fitness>,
     /// The nodes that serve most of what a VIP leads to, where that differs from node to node.
     pub favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
+    /// The nodes that serve nothing of what a VIP leads to, where others do: they do not ask for it.
+    pub barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     /// Whether this node takes part.
     pub serving: Serving,
     /// The configuration that this node runs.
@@ -320,6 +322,12 @@ impl Membership {
         peers
             .filter(move |(_, peer)| peer.is_fresh(now, patience))
             .map(|(node, peer)| member(*node, peer))
+    }
+
+    /// Whether this node does not ask for an address because it could serve nothing of what it leads to.
+    pub(crate) fn is_barred(&self, vip: IpAddr) -> bool {
+        let barred = self.scene.barred.get(&vip);
+        barred.is_some_and(|it| it.contains(&self.identity.node))
     }
 
     /// Notes which configuration this node runs. It is no reason to hurry: it goes out with the next beat.

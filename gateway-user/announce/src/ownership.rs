@@ -54,6 +54,8 @@ pub enum Reason {
     UnknownPool,
     /// No interface of the pool is up, or none has a subnet that holds the address.
     NoInterface,
+    /// Only other nodes have endpoints of what the address leads to.
+    NothingToServe,
     /// It is asked whether another machine has the address.
     Probing,
     /// Another machine has the address.
@@ -75,6 +77,9 @@ impl fmt::Display for Reason {
             Self::UnknownPool => "its address pool is not in the configuration",
             Self::NoInterface => {
                 "no interface that is up belongs to its pool: name one in the pool's interfaces, or give one an address in the VIP's subnet"
+            }
+            Self::NothingToServe => {
+                "this node has no endpoint of its TCPRoutes and UDPRoutes, and leaves it to those that have: wait until one of them is back, or until the endpoints are elsewhere"
             }
             Self::Probing => "it is asked on the LAN whether another machine has the address",
             Self::InUse(mac) => {

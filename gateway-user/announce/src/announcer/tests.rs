@@ -228,7 +228,7 @@ enum Step {
 }
 
 #[test]
-fn nodes_with_endpoints_of_most_services_are_favoured() {
+fn nodes_with_endpoints_of_most_services_are_favoured_and_those_of_no_use_are_barred() {
     let names = ["a", "b", "c"].map(|it| NodeName(it.to_owned()));
     let names: BTreeSet<&NodeName> = names.iter().collect();
     let vip: IpAddr = "192.168.2.200".parse().expect("an address");
@@ -256,15 +256,30 @@ fn nodes_with_endpoints_of_most_services_are_favoured() {
         let ids = names
             .iter()
             .map(|it| NodeId::of(&NodeName((*it).to_owned())));
-        Some(ids.collect::<BTreeSet<_>>())
+        ids.collect::<BTreeSet<_>>()
     };
-    let best = |services: &[Service]| favoured(&names, vip, services);
-    assert_eq!(best(&[]), None);
-    assert_eq!(best(&[service(1, &[])]), None, "nobody has any");
-    assert_eq!(best(&[service(1, &["a", "b", "c"])]), None);
-    assert_eq!(best(&[service(1, &["b", "c"])]), ids(&["b", "c"]));
-    let both = [service(1, &["b", "c"]), service(2, &["c", "a"])];
-    assert_eq!(best(&both), ids(&["c"]));
+    let expected = |favoured: &[&str], barred: &[&str]| {
+        Some(Place {
+            favoured: ids(favoured),
+            barred: ids(barred),
+        })
+    };
+    let place = |services: &[Service]| place(&names, vip, services);
+    assert_eq!(place(&[]), None);
+    assert_eq!(place(&[service(1, &[])]), None, "nobody has any");
+    assert_eq!(place(&[service(1, &["a", "b", "c"])]), None);
+    let one = service(1, &["b", "c"]);
+    assert_eq!(
+        place(std::slice::from_ref(&one)),
+        expected(&["b", "c"], &["a"])
+    );
+    let both = [one.clone(), service(2, &["c", "a"])];
+    assert_eq!(place(&both), expected(&["c"], &[]));
+    let proxied = Service {
+        target: ServiceTarget::Proxy,
+        ..service(80, &[])
+    };
+    assert_eq!(place(&[one, proxied]), expected(&["b", "c"], &[]));
 }
 
 fn step() -> impl Strategy<Value = Step> {

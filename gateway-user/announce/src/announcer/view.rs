@@ -123,32 +123,47 @@ pub(super) fn seats(vip: &Vip, view: View<'_>) -> Result<Vec<Interface>, Reason>
     Ok(interfaces)
 }
 
-/// The nodes that have endpoints of most of the services of an address, where they do not all have the same. Gate 2 reaches
-/// those of its own node only; gate 3 is the same on every node.
-pub(super) fn favoured(
+/// Who should answer for an address, as far as that is not the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The nodes that have endpoints of most of its services.
+    pub(super) favoured: BTreeSet<NodeId>,
+    /// Those that could serve nothing.
+    pub(super) barred: BTreeSet<NodeId>,
+}
+
+/// Where an address belongs; none: every node has endpoints of the same services. Gate 2 reaches those of its own node
+/// only; gate 3 is the same on every node, so no node is of no use to an address that leads there as well.
+pub(super) fn place(
     names: &BTreeSet<&NodeName>,
     vip: IpAddr,
     services: &[Service],
-) -> Option<BTreeSet<NodeId>> {
+) -> Option<Place> {
     let services = services.iter().filter(|it| it.vip == vip);
-    let steered = services.filter_map(|it| match &it.target {
-        ServiceTarget::Endpoints { endpoints, .. } => Some(endpoints),
-        ServiceTarget::Proxy => None,
-    });
-    let steered: Vec<_> = steered.collect();
+    let (mut steered, mut is_proxied) = (Vec::new(), false);
+    for service in services {
+        match &service.target {
+            ServiceTarget::Endpoints { endpoints, .. } => steered.push(endpoints),
+            ServiceTarget::Proxy => is_proxied = true,
+        }
+    }
     let serves = |node: &NodeName| {
-        let has_own = |endpoints: &&Vec<WeightedEndpoint>| {
+        let has_own = |endpoints: &&&Vec<WeightedEndpoint>| {
             let mut wanted = endpoints.iter().filter(|it| it.weight > 0);
             wanted.any(|it| it.node.as_ref().is_none_or(|at| at == node))
         };
-        steered.iter().copied().filter(has_own).count()
+        steered.iter().filter(has_own).count()
     };
     let counts: Vec<(usize, NodeId)> = names
         .iter()
         .map(|name| (serves(name), NodeId::of(name)))
         .collect();
     let most = counts.iter().map(|it| it.0).max()?;
-    let best = counts.iter().filter(|it| it.0 == most).map(|it| it.1);
-    let best: BTreeSet<NodeId> = best.collect();
-    (best.len() < names.len()).then_some(best)
+    let of = |count: usize| -> BTreeSet<NodeId> {
+        let same = counts.iter().filter(|it| it.0 == count);
+        same.map(|it| it.1).collect()
+    };
+    let favoured = of(most);
+    let barred = if is_proxied { BTreeSet::new() } else { of(0) };
+    (favoured.len() < names.len()).then_some(Place { favoured, barred })
 }

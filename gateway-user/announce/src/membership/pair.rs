@@ -237,6 +237,7 @@ impl Membership {
     fn wanted(&self) -> BTreeSet<IpAddr> {
         let candidates = self.candidates.iter();
         let silent = candidates.filter(|(_, it)| it.held_since().is_none());
+        let silent = silent.filter(|(vip, _)| !self.is_barred(**vip));
         let fit = silent.filter(|(vip, _)| self.scene.vips.get(vip) == Some(&Fitness::Fit));
         fit.map(|(vip, _)| *vip).collect()
     }

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::Scene;
 use super::heartbeat::{NodeId, Serving, fnv};
 
 /// The nodes and addresses as they are known, and what follows for the free ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
     favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
+    barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     candidates: Vec<(NodeId, Serving)>,
     loads: BTreeMap<NodeId, usize>,
     vips: usize,
@@ -22,10 +24,11 @@ impl Plan {
     pub(super) fn new(
         alive: &[(NodeId, Serving)],
         owners: &BTreeMap<IpAddr, Option<NodeId>>,
-        favoured: &BTreeMap<IpAddr, BTreeSet<NodeId>>,
+        scene: &Scene,
     ) -> Self {
         let mut plan = Self {
-            favoured: favoured.clone(),
+            favoured: scene.favoured.clone(),
+            barred: scene.barred.clone(),
             candidates: alive
                 .iter()
                 .copied()
@@ -94,14 +97,20 @@ impl Plan {
         favoured.is_none_or(|it| it.contains(&node))
     }
 
+    /// Tells whether a node should have an address at all.
+    pub(super) fn may_ask(&self, vip: IpAddr, node: NodeId) -> bool {
+        let barred = self.barred.get(&vip);
+        barred.is_none_or(|it| !it.contains(&node))
+    }
+
     fn load(&self, node: NodeId) -> usize {
         self.loads.get(&node).copied().unwrap_or_default()
     }
 
     fn order(&self, vip: IpAddr) -> Vec<NodeId> {
-        let mut keyed: Vec<_> = self
-            .candidates
-            .iter()
+        let able = self.candidates.iter();
+        let able = able.filter(|(node, _)| self.may_ask(vip, *node));
+        let mut keyed: Vec<_> = able
             .map(|(node, serving)| {
                 let full = self.load(*node) >= self.load_max();
                 let reserve = *serving == Serving::Reserve;

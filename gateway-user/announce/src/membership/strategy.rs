@@ -28,7 +28,7 @@ impl Membership {
     pub(super) fn decide(&mut self, now: Duration) {
         self.look(now);
         let owners = self.owners();
-        let mut plan = Plan::new(&self.picture.alive(), &owners, &self.scene.favoured);
+        let mut plan = Plan::new(&self.picture.alive(), &owners, &self.scene);
         self.hold(now);
         let ground = Ground {
             now,
@@ -221,7 +221,8 @@ impl Ground<'_> {
 
     /// When this node should ask for an address.
     fn ask_at(&self, vip: IpAddr, candidate: &mut Candidate) -> Option<Duration> {
-        if self.serving == Serving::Nothing || !self.picture.is_connected() {
+        let may_ask = self.serving != Serving::Nothing && self.plan.may_ask(vip, self.me);
+        if !may_ask || !self.picture.is_connected() {
             candidate.free_since = None;
             return None;
         }
@@ -243,7 +244,7 @@ impl Ground<'_> {
 
     /// Whether somebody else is nearer to a majority: votes that are split among several help nobody.
     fn should_withdraw(&self, vip: IpAddr, since: Duration) -> bool {
-        if self.serving == Serving::Nothing {
+        if self.serving == Serving::Nothing || !self.plan.may_ask(vip, self.me) {
             return true;
         }
         let asking = self.now.saturating_sub(since);

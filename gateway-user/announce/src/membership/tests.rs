@@ -181,6 +181,24 @@ fn lease_that_was_won_on_longer_terms_is_respected_by_nodes_with_shorter_ones() 
     assert_eq!((world.unowned(), world.loads()[0]), (0, 0));
 }
 
+#[test]
+fn node_that_could_serve_nothing_hands_over_and_does_not_ask() {
+    let mut world = World::new(3, 5);
+    world.run(at(2000));
+    world.serve_only_at(2);
+    for _ in 0..4000 {
+        world.run(at(1));
+        assert_eq!(world.unowned(), 0, "it moved with a gap");
+    }
+    assert_eq!(world.loads(), [0, 0, 5]);
+    world.kill(2);
+    world.run(at(3000));
+    assert_eq!(world.unowned(), 5, "nobody is of any use");
+    world.serve_only_at(1);
+    world.run(at(1000));
+    assert_eq!(world.loads(), [0, 5, 0]);
+}
+
 /// Something that happens to the network or to a node.
 #[derive(Clone, Debug)]
 enum Step {

@@ -58,9 +58,7 @@ fn apply(
     for text in &given.witnesses {
         match witness(text) {
             Some(address) => settings.witnesses.push(address),
-            None => refused.push(format!(
-                "witnesses {text:?} is not the address of a host"
-            )),
+            None => refused.push(format!("witnesses {text:?} is not the address of a host")),
         }
     }
     settings.witnesses.sort_unstable();

@@ -51,6 +51,8 @@ pub(super) struct World {
     cut_at: Duration,
     /// The nodes that serve most of what each address leads to.
     favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
+    /// Those that serve nothing of it.
+    barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
 }
 
 struct Node {
@@ -125,6 +127,7 @@ impl World {
             excused: BTreeSet::new(),
             cut_at: Duration::ZERO,
             favoured: BTreeMap::new(),
+            barred: BTreeMap::new(),
         };
         for _ in 0..nodes {
             let node = Node {
@@ -255,6 +258,15 @@ impl World {
         }
     }
 
+    /// All addresses lead to endpoints of one node, and to nothing else, from now on.
+    pub(super) fn serve_only_at(&mut self, index: usize) {
+        let others = (0..self.nodes.len()).filter(|it| *it != index).map(id);
+        let others: BTreeSet<NodeId> = others.collect();
+        let vips = self.vips.iter();
+        self.barred = vips.map(|vip| (*vip, others.clone())).collect();
+        self.favour(index);
+    }
+
     fn scene(&self, terms: Terms) -> Scene {
         let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
         Scene {
@@ -263,6 +275,7 @@ impl World {
             vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
             terms,
             favoured: self.favoured.clone(),
+            barred: self.barred.clone(),
             witnesses: self
                 .routed
                 .then_some([192, 168, 2, 1].into())
