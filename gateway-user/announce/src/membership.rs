@@ -23,13 +23,14 @@ mod rank;
 mod sets;
 mod strategy;
 pub mod terms;
+mod vote;
 pub mod witness;
 
 use self::candidate::{Candidate, State};
-use self::grants::{Change, Giving, Grants, Wish};
+use self::grants::{Change, Grants};
 use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
 use self::pair::Verdict;
-use self::peers::{Beat, Peer, Sent, Worth};
+use self::peers::{Peer, Sent, Worth};
 use self::picture::Picture;
 use self::rank::Plan;
 use self::sets::Sets;
@@ -131,6 +132,8 @@ pub struct Membership {
     sent: Sent,
     sequence: u64,
     last_beat: Option<Duration>,
+    /// Whom this node said that it hears, as a voter, and from which heartbeat on.
+    listed: (Vec<(NodeId, Serving)>, u64),
     /// Something has happened that others should know before the next beat.
     eager: bool,
     candidates: BTreeMap<IpAddr, Candidate>,
@@ -161,6 +164,7 @@ impl Membership {
             sent: Sent::default(),
             sequence: 0,
             last_beat: None,
+            listed: (Vec::new(), 0),
             eager: false,
             candidates: BTreeMap::new(),
             picture: Picture::default(),
@@ -218,8 +222,10 @@ impl Membership {
             .peers
             .entry(heartbeat.from)
             .or_insert_with(Peer::unknown);
-        if peer.hear(now, heartbeat, echoed, patience) != Worth::Fresh {
-            return;
+        let worth = peer.hear(now, heartbeat, echoed, patience);
+        match worth {
+            Worth::Nothing | Worth::Hearsay => return,
+            Worth::Same | Worth::Fresh => {}
         }
         let accepted = echo.map_or(0, |echo| echo.accepted);
         if let Some(beat) = self.sent.at(accepted) {
@@ -232,7 +238,11 @@ impl Membership {
             self.weigh(now, heartbeat.from, heartbeat.terms, &heartbeat.asked);
         }
         self.notice_rival(now, heartbeat);
-        self.advance(now);
+        // Of hundreds of nodes nearly all say the same all the time.
+        let is_calm = self.candidates.values().all(Candidate::is_calm);
+        if worth == Worth::Fresh || self.eager || !is_calm || self.next_wakeup() <= now {
+            self.advance(now);
+        }
     }
 
     /// Does what is due at `now`.
@@ -370,60 +380,6 @@ impl Membership {
         }
     }
 
-    /// Counts a voter's grants. A voter that restarts waits for as long as its own terms say, so nobody may count on it
-    /// for longer.
-    fn count(&mut self, heartbeat: &Heartbeat, accepted: u64, beat: Beat) {
-        let until = beat.sent + beat.lease.min(heartbeat.terms.lease);
-        for granted in &heartbeat.granted {
-            if granted.holder != self.identity.node {
-                continue;
-            }
-            if let Some(candidate) = self.candidates.get_mut(&granted.vip) {
-                candidate.grant(heartbeat.from, accepted, until);
-            }
-        }
-    }
-
-    /// Weighs a node's wishes as a voter.
-    fn weigh(&mut self, now: Duration, from: NodeId, terms: Terms, asked: &[Asked]) {
-        let is_sure = now >= self.mute_until && self.sets.is_settled();
-        // Who is alone has granted nothing to others.
-        let giving = if is_sure || self.is_alone() {
-            Giving::Anew
-        } else {
-            Giving::RenewalsOnly
-        };
-        let own = self.scene.terms;
-        let alive = self.alive(now).into_iter();
-        let able: BTreeMap<NodeId, Terms> = alive
-            .filter(|(_, serving)| *serving == Serving::Everything)
-            .map(|(node, _)| (node, self.peers.get(&node).map_or(own, |it| it.terms)))
-            .collect();
-        let wish = Wish {
-            from,
-            terms,
-            asked,
-            giving,
-            able: &able,
-        };
-        if self.grants.weigh(now, wish) == Change::Told {
-            self.eager = true;
-        }
-    }
-
-    /// The nodes that this one hears, itself among them, sorted.
-    fn alive(&self, now: Duration) -> Vec<(NodeId, Serving)> {
-        let patience = self.scene.terms.grant();
-        let peers = self.peers.iter();
-        let mut alive: Vec<_> = peers
-            .filter(|(_, peer)| peer.is_fresh(now, patience))
-            .map(|(node, peer)| (*node, peer.serving))
-            .chain([(self.identity.node, self.scene.serving)])
-            .collect();
-        alive.sort_unstable();
-        alive
-    }
-
     fn next_beat(&self) -> Option<Duration> {
         let last = self.last_beat?;
         let beat = self.scene.terms.beat;
@@ -465,10 +421,15 @@ impl Membership {
             }
             granted = self.grants.list();
             alive = self.alive(now);
+            if self.listed.0 != alive {
+                self.listed = (alive.clone(), self.sequence);
+            }
             told.clone_from(&self.scene.nodes);
         }
         told.remove(&me);
         for to in told {
+            let peer = self.peers.get_mut(&to);
+            let needs_list = peer.is_none_or(|it| it.needs_list(self.sequence, self.listed.1));
             self.out.push_back(Heartbeat {
                 from: me,
                 to,
@@ -481,7 +442,11 @@ impl Membership {
                 echo: self.peers.get(&to).and_then(Peer::echo),
                 asked: asked.clone(),
                 granted: granted.clone(),
-                alive: alive.clone(),
+                alive: if needs_list {
+                    alive.clone()
+                } else {
+                    Vec::new()
+                },
                 macs: self.scene.macs.clone(),
             });
         }

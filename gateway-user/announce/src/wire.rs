@@ -4,7 +4,8 @@
 //! magic "sanm" · version · serving · from · to · incarnation · sequence · voters · generation     each 8 bytes
 //! beat · lease, in microseconds, each 4 bytes
 //! echo: incarnation · sequence · accepted (all zero: none) · three counts of 2 bytes
-//! asked: address · stance (· successor)     granted: address · armed · holder     alive: node · serving
+//! asked: address · stance (· successor)     granted: address · armed · holder
+//! alive: node · serving; none: as before
 //! records: kind · length of 2 bytes · so many bytes; kind 1: the sender's Ethernet addresses, 6 bytes each
 //! HMAC-SHA-256 of everything before
 //! ```

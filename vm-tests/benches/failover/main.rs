@@ -5,25 +5,30 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway_vm_tests::nodes::{Fault, Nodes};
 use gateway_vm_tests::skips;
 
+mod crowd;
+
 /// Upper ends of the columns.
 const COLUMNS_MS: [u128; 8] = [20, 50, 100, 300, 500, 700, 1000, 2000];
-/// How long the cost of heartbeats is measured.
-const QUIET: Duration = Duration::from_secs(10);
+/// Sizes of the crowd that one voter hears.
+const CROWDS: [u16; 3] = [3, 50, 500];
 
 fn main() -> anyhow::Result<()> {
     if skips("failover") {
         return Ok(());
     }
+    crowd::heading();
+    for count in CROWDS {
+        crowd::measure(count)?;
+    }
     let rounds = std::env::var("SANMON_FAILOVERS");
     let rounds: usize = rounds.map_or(Ok(100), |it| it.parse())?;
     for count in [3, 2] {
         let mut nodes = Nodes::new(count)?;
-        cost(&nodes)?;
         heading(count, rounds);
         for fault in Fault::ALL {
             let mut gaps = Vec::new();
@@ -68,30 +73,4 @@ fn row(fault: Fault, mut gaps: Vec<Duration>, turns: usize) {
         below = until;
     }
     println!("{turns:>8}");
-}
-
-/// CPU time of a node's process while nothing happens.
-fn cost(nodes: &Nodes) -> anyhow::Result<()> {
-    let process = nodes.processes.first().map_or(0, |it| it.pid());
-    let before = cpu(process)?;
-    let start = Instant::now();
-    std::thread::sleep(QUIET);
-    let used = cpu(process)?.saturating_sub(before);
-    let share = used.as_secs_f64() / start.elapsed().as_secs_f64();
-    println!(
-        "\n{} nodes at rest: {:.2} % of a core in a node's process",
-        nodes.hosts.len(),
-        share * 100.0
-    );
-    Ok(())
-}
-
-/// The CPU time that a process has used, in kernel ticks of 10 ms: fields 14 and 15 of its stat.
-fn cpu(process: i32) -> anyhow::Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name in parentheses may hold spaces.
-    let rest = stat.rsplit(')').next().unwrap_or_default();
-    let fields = rest.split_whitespace().skip(11).take(2);
-    let ticks: u64 = fields.filter_map(|it| it.parse::<u64>().ok()).sum();
-    Ok(Duration::from_millis(ticks * 10))
 }

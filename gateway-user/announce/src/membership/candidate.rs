@@ -52,6 +52,14 @@ impl Candidate {
         }
     }
 
+    /// Whether it waits for nobody.
+    pub(super) fn is_calm(&self) -> bool {
+        match self.state {
+            State::Idle | State::Held { .. } => true,
+            State::Asking { .. } | State::Releasing { .. } => false,
+        }
+    }
+
     /// What the heartbeats say about it.
     pub(super) fn stance(&self) -> Option<Stance> {
         match self.state {

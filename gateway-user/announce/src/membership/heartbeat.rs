@@ -64,7 +64,7 @@ pub struct Heartbeat {
     pub asked: Vec<Asked>,
     /// The grants of a speaker who is a voter, sorted by address.
     pub granted: Vec<Granted>,
-    /// The nodes that a speaker who is a voter hears, itself among them, sorted.
+    /// The nodes that a speaker who is a voter hears, itself among them, sorted; empty: as it said before.
     pub alive: Vec<(NodeId, Serving)>,
     /// The Ethernet addresses that the speaker answers with; empty: it does not say, as the release before did not.
     pub macs: Vec<Mac>,

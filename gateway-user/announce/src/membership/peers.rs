@@ -61,6 +61,10 @@ pub(super) struct Peer {
     pub(super) granted: BTreeMap<IpAddr, Granted>,
     pub(super) alive: Vec<(NodeId, Serving)>,
     pub(super) macs: Vec<Mac>,
+    /// From which heartbeat on it is told whom this node hears.
+    listed_from: u64,
+    /// The newest heartbeat of this node that it has heard.
+    heard: u64,
     /// When it last said that it answers for an address, also in what may be a recording.
     pub(super) claims: BTreeMap<IpAddr, Duration>,
 }
@@ -72,6 +76,8 @@ pub(super) enum Worth {
     Nothing,
     /// In order, but it may be a recording: it shows nothing that this node has sent lately.
     Hearsay,
+    /// An answer to what this node has just sent, and nothing new in it.
+    Same,
     /// An answer to what this node has just sent.
     Fresh,
 }
@@ -91,6 +97,8 @@ impl Peer {
             granted: BTreeMap::new(),
             alive: Vec::new(),
             macs: Vec::new(),
+            listed_from: 0,
+            heard: 0,
             claims: BTreeMap::new(),
         }
     }
@@ -116,22 +124,50 @@ impl Peer {
         }
         if heartbeat.incarnation != self.incarnation {
             self.accepted = 0;
+            (self.listed_from, self.heard) = (0, 0);
         }
         (self.incarnation, self.sequence) = place;
         self.note_claims(now, heartbeat, longest);
         let Some(sent) = echoed else {
             return Worth::Hearsay;
         };
+        let was_fresh = self.is_fresh(now, patience);
         self.round_trip = Some(now.saturating_sub(sent));
         self.fresh_at = Some(now);
+        self.heard = heartbeat.echo.map_or(0, |it| it.sequence);
+        if was_fresh && self.says(heartbeat) {
+            return Worth::Same;
+        }
         self.voters = heartbeat.voters;
         self.terms = heartbeat.terms;
         self.generation = heartbeat.generation;
         self.serving = heartbeat.serving;
         self.granted = heartbeat.granted.iter().map(|it| (it.vip, *it)).collect();
-        self.alive.clone_from(&heartbeat.alive);
+        if !heartbeat.alive.is_empty() {
+            self.alive.clone_from(&heartbeat.alive);
+        }
         self.macs.clone_from(&heartbeat.macs);
         Worth::Fresh
+    }
+
+    /// Whether a heartbeat says what is known already.
+    fn says(&self, heartbeat: &Heartbeat) -> bool {
+        let granted = self.granted.values();
+        self.voters == heartbeat.voters
+            && self.terms == heartbeat.terms
+            && self.generation == heartbeat.generation
+            && self.serving == heartbeat.serving
+            && granted.eq(&heartbeat.granted)
+            && (heartbeat.alive.is_empty() || self.alive == heartbeat.alive)
+            && self.macs == heartbeat.macs
+    }
+
+    /// Tells whether heartbeat `sequence` to it has to say whom this node hears: until it has heard one that did.
+    pub(super) fn needs_list(&mut self, sequence: u64, changed: u64) -> bool {
+        if self.listed_from < changed || self.listed_from == 0 {
+            self.listed_from = sequence;
+        }
+        self.heard < self.listed_from
     }
 
     fn note_claims(&mut self, now: Duration, heartbeat: &Heartbeat, longest: Duration) {

@@ -5,6 +5,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest::{collection, sample};
 
 use self::world::World;
+use super::grants::{Giving, Wish};
 use super::heartbeat::Stance;
 use super::*;
 
@@ -197,6 +198,32 @@ fn node_that_could_serve_nothing_hands_over_and_does_not_ask() {
     world.serve_only_at(1);
     world.run(at(1000));
     assert_eq!(world.loads(), [0, 5, 0]);
+}
+
+#[test]
+fn voters_say_whom_they_hear_only_to_those_who_do_not_know_yet() {
+    let mut world = World::new(5, 5);
+    world.run(at(2000));
+    let lists = |world: &World, from: usize| {
+        let said = world.recorded().into_iter().skip(from);
+        said.filter(|it| !it.alive.is_empty()).count()
+    };
+    let calm = world.recorded().len();
+    world.run(at(1000));
+    assert_eq!(lists(&world, calm), 0);
+    world.kill(4);
+    world.run(at(1000));
+    let told = lists(&world, calm);
+    assert!(told >= 4 * 3, "{told} lists tell of the death");
+    let calm = world.recorded().len();
+    world.run(at(1000));
+    // To the dead one nobody knows what it has heard.
+    let to_the_living = |it: &&Heartbeat| !it.alive.is_empty() && it.to != NodeId(104);
+    let said = world.recorded();
+    assert_eq!(said.iter().skip(calm).filter(to_the_living).count(), 0);
+    world.start(4);
+    world.run(at(1000));
+    assert_eq!(world.heard_by(4), 5);
 }
 
 /// Something that happens to the network or to a node.

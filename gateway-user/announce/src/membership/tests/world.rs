@@ -19,6 +19,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 /// Two that answer for one address by a named hole are one again when they have heard each other's heartbeats and the
 /// echoes of their own: two of the longest beats and of the longest delays.
 const MENDED: Duration = Duration::from_millis(1200);
+/// What the longest beat has not told of yet: a cut that has just ended is as good as one.
+const UNHEARD: Duration = Duration::from_millis(200);
 /// Rivals that are noted: more make a failure no clearer.
 const RIVALS_MAX: usize = 4;
 
@@ -49,6 +51,8 @@ pub(super) struct World {
     excused: BTreeSet<IpAddr>,
     /// When two nodes were last cut from each other.
     cut_at: Duration,
+    /// When they last were while the router could not show them to each other.
+    hole_at: Duration,
     /// The nodes that serve most of what each address leads to.
     favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     /// Those that serve nothing of it.
@@ -126,6 +130,7 @@ impl World {
             answered_since: BTreeMap::new(),
             excused: BTreeSet::new(),
             cut_at: Duration::ZERO,
+            hole_at: Duration::ZERO,
             favoured: BTreeMap::new(),
             barred: BTreeMap::new(),
         };
@@ -343,6 +348,12 @@ impl World {
         self.follow(index);
     }
 
+    /// How many nodes live, as far as the voters have told a node.
+    pub(super) fn heard_by(&self, index: usize) -> usize {
+        let membership = self.nodes[index].membership.as_ref();
+        membership.map_or(0, |it| it.picture.alive().len())
+    }
+
     /// The addresses that nobody answers for.
     pub(super) fn unowned(&self) -> usize {
         self.owners().values().filter(|it| it.is_none()).count()
@@ -526,10 +537,9 @@ impl World {
         let asks_arbiter = self.api.contains(&one) && self.api.contains(&other);
         let since = |node| self.answered_since[&(node, vip)];
         let at_once = since(one).abs_diff(since(other)) < AT_ONCE;
-        let cut_ago = self.now - self.cut_at;
-        // A cut that has just ended is as good as one: no heartbeat has told of it yet.
-        let unheard = cut_ago <= Terms::default().beat;
-        if (unheard && at_once) || (cut_ago.is_zero() && !self.hairpin && !asks_arbiter) {
+        let unheard = self.now - self.cut_at <= UNHEARD;
+        let unshown = self.now - self.hole_at <= UNHEARD;
+        if (unheard && at_once) || (unshown && !asks_arbiter) {
             self.excused.insert(vip);
         }
         self.excused.contains(&vip) && self.now - self.cut_at < MENDED
@@ -539,6 +549,9 @@ impl World {
         let nodes = [(0, 1), (1, 0)];
         if nodes.iter().any(|it| self.cuts.contains(it)) {
             self.cut_at = self.now;
+            if !self.hairpin {
+                self.hole_at = self.now;
+            }
         }
     }
 
