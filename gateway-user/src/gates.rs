@@ -3,6 +3,7 @@
 //! Leases are short and must be renewed whatever else the process does, so nothing here waits for a runtime, nor for
 //! gate 2. Gate 1's thread takes orders, does what the announcer says is due, and reports.
 
+mod clock;
 mod frames;
 mod groups;
 mod heartbeats;

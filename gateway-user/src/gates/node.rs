@@ -15,10 +15,10 @@ use gateway_control::leader::Candidacy;
 use gateway_control::leader::arbiter::Need;
 use gateway_ir::{AnnounceSettings, Gate, GateReport, Generation, Interface, ListenerFailure};
 use gateway_l4::{Answers, Counters};
-use nix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use super::clock::{now, time_of_day};
 use super::frames::Frames;
 use super::groups::Groups;
 use super::lookout::{Lookout, witnesses};
@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether another machine claims an address of ours.
 const CLAIMS_DISTANCE: Duration = Duration::from_millis(50);
+/// How often at most it is shown whom this node hears: it may be hundreds, each of which speaks ten times a second.
+const MEMBERS_DISTANCE: Duration = Duration::from_millis(20);
 
 /// A hand-over takes some milliseconds; without an answer a lease ends by itself within this time.
 const LEAVE_MAX: Duration = Duration::from_millis(400);
@@ -53,6 +55,7 @@ pub(super) struct Node {
     lookout: Option<Lookout>,
     /// When claims of other machines are looked at again.
     next_claims: Duration,
+    next_members: Duration,
     /// Who waits for this node to have handed over everything, and until when.
     leaving: Option<(Duration, Sender<()>)>,
     present: Present,
@@ -103,6 +106,7 @@ impl Node {
             orders,
             lookout: None,
             next_claims: Duration::ZERO,
+            next_members: Duration::ZERO,
             leaving: None,
             present: Present::default(),
             published: None,
@@ -372,17 +376,26 @@ impl Node {
         while let Some(heartbeat) = self.announcer.poll_heartbeat() {
             self.company.send(&heartbeat);
         }
-        let heard = self.company.note(&self.announcer.heard(now()));
-        self.board.heard(heard);
-        let offset = time_of_day().saturating_sub(now());
-        self.board
-            .meet(self.company.neighbors(&self.announcer.members(), offset));
+        self.show_members(now());
         self.board.stand(if self.announcer.hears_all() {
             Candidacy::Stands
         } else {
             Candidacy::Aside
         });
         self.show_owners();
+    }
+
+    /// Shows whom this node hears. What is too early for now is shown at the next beat, if not before.
+    fn show_members(&mut self, now: Duration) {
+        if now < self.next_members {
+            return;
+        }
+        self.next_members = now + MEMBERS_DISTANCE;
+        let heard = self.company.note(&self.announcer.heard(now));
+        self.board.heard(heard);
+        let offset = time_of_day().saturating_sub(now);
+        self.board
+            .meet(self.company.neighbors(&self.announcer.members(), offset));
     }
 
     /// Makes sure that questions about an IPv6 address come in on an interface.
@@ -473,18 +486,4 @@ impl Node {
 fn sorted(failures: impl Iterator<Item = ListenerFailure>) -> Vec<ListenerFailure> {
     let sorted: BTreeSet<_> = failures.collect();
     sorted.into_iter().collect()
-}
-
-/// The kernel's monotonic clock, which the deadlines in its maps are in.
-fn now() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(Duration::from)
-        .unwrap_or_default()
-}
-
-/// The time of day, which differs from life to life of a machine, as the monotonic clock does not.
-fn time_of_day() -> Duration {
-    clock_gettime(ClockId::CLOCK_REALTIME)
-        .map(Duration::from)
-        .unwrap_or_default()
 }

@@ -61,8 +61,8 @@ pub(crate) fn measure(count: u16) -> anyhow::Result<()> {
         log: folder.beside("log"),
         more: vec!["--workers".into(), "1".into()],
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Arc::clone(&stop);
+    let stop = Stop(Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop.0);
     let crowd = peers
         .namespace
         .spawn(move || async move { crowd(count, &stopped) });
@@ -74,7 +74,7 @@ pub(crate) fn measure(count: u16) -> anyhow::Result<()> {
     std::thread::sleep(QUIET);
     let (used, (rx, tx)) = (cpu(process.pid())?.saturating_sub(before.0), bytes(&host)?);
     let seconds = before.2.elapsed().as_secs_f64();
-    stop.store(true, Ordering::Relaxed);
+    drop(stop);
     let heard = crowd.join(PATIENCE)?;
     let kbit = |now: f64, before: f64| (now - before) * 8.0 / 1000.0 / seconds;
     println!(
@@ -85,6 +85,15 @@ pub(crate) fn measure(count: u16) -> anyhow::Result<()> {
         format!("{heard}/{}", count - 1)
     );
     Ok(())
+}
+
+/// Ends the crowd, also when something fails: its namespace waits for it.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Speaks for all nodes but the real one until it is told to stop; gives how many of them have heard the real one.

@@ -11,7 +11,8 @@ type Table = BTreeMap<IpAddr, Granted>;
 #[derive(Debug, Default)]
 pub(super) struct Picture {
     tables: BTreeMap<NodeId, Table>,
-    alive: BTreeMap<NodeId, Serving>,
+    /// Sorted.
+    alive: Vec<(NodeId, Serving)>,
     majority: usize,
 }
 
@@ -25,10 +26,11 @@ impl Picture {
 
     pub(super) fn add(&mut self, voter: NodeId, table: Table, alive: &[(NodeId, Serving)]) {
         self.tables.insert(voter, table);
-        // Whoever is about to end has told that to some voters first.
-        for (node, serving) in alive {
-            let known = self.alive.entry(*node).or_insert(*serving);
-            *known = (*known).max(*serving);
+        // Nearly always they all hear the same nodes, of which there may be hundreds.
+        if self.alive.is_empty() {
+            self.alive = alive.to_vec();
+        } else if self.alive != alive {
+            self.alive = union(&self.alive, alive);
         }
     }
 
@@ -37,11 +39,9 @@ impl Picture {
         self.tables.len() >= self.majority
     }
 
-    pub(super) fn alive(&self) -> Vec<(NodeId, Serving)> {
-        self.alive
-            .iter()
-            .map(|(node, serving)| (*node, *serving))
-            .collect()
+    /// The nodes that somebody hears, sorted.
+    pub(super) fn alive(&self) -> &[(NodeId, Serving)] {
+        &self.alive
     }
 
     /// How many voters have granted an address to a node.
@@ -88,4 +88,14 @@ impl Picture {
             .values()
             .filter_map(move |table| table.get(&vip))
     }
+}
+
+/// All nodes of two lists. Whoever is about to end has told that to some voters first.
+fn union(one: &[(NodeId, Serving)], other: &[(NodeId, Serving)]) -> Vec<(NodeId, Serving)> {
+    let mut all = BTreeMap::new();
+    for (node, serving) in one.iter().chain(other) {
+        let known = all.entry(*node).or_insert(*serving);
+        *known = (*known).max(*serving);
+    }
+    all.into_iter().collect()
 }

@@ -28,7 +28,7 @@ impl Membership {
     pub(super) fn decide(&mut self, now: Duration) {
         self.look(now);
         let owners = self.owners();
-        let mut plan = Plan::new(&self.picture.alive(), &owners, &self.scene);
+        let mut plan = Plan::new(self.picture.alive(), &owners, &self.scene);
         self.hold(now);
         let ground = Ground {
             now,
@@ -68,7 +68,6 @@ impl Membership {
 
     /// Puts together what the voters say.
     fn look(&mut self, now: Duration) {
-        let before = self.picture.alive();
         let mut picture = Picture::new(self.sets.majority());
         let me = self.identity.node;
         for voter in self.sets.voters() {
@@ -81,7 +80,7 @@ impl Membership {
                 picture.add(*voter, peer.granted.clone(), &peer.alive);
             }
         }
-        if picture.alive() != before {
+        if picture.alive() != self.picture.alive() {
             self.calm_since = now;
         }
         self.picture = picture;
