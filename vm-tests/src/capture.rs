@@ -145,6 +145,21 @@ impl Capture {
         file.flush()
     }
 
+    /// Names a pcap file with the frames in the error of a test, if it has failed.
+    ///
+    /// # Errors
+    /// What the test returned.
+    pub fn explain<T>(&self, test: &str, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        result.map_err(|error| {
+            let path =
+                std::env::temp_dir().join(format!("sanmon-{}-{test}.pcap", std::process::id()));
+            error.context(match self.write_pcap(&path) {
+                Ok(()) => format!("frames of {}: {}", self.name, path.display()),
+                Err(lost) => format!("frames of {} are lost: {lost}", self.name),
+            })
+        })
+    }
+
     fn pcap_path(&self) -> PathBuf {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -173,7 +188,7 @@ impl Drop for Capture {
 }
 
 /// Opens a packet socket on an interface, for all protocols.
-fn open(namespace: &Namespace, interface: &str) -> anyhow::Result<OwnedFd> {
+pub(crate) fn open(namespace: &Namespace, interface: &str) -> anyhow::Result<OwnedFd> {
     let wanted = interface.to_owned();
     namespace.run(move || async move {
         let socket = socket(

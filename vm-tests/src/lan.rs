@@ -8,7 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::frame::Arp;
 use crate::netlink::{self, Hop, Mac, Plug};
-use crate::{Capture, Namespace};
+use crate::{Capture, Namespace, Relay};
 
 const BRIDGE: &str = "br0";
 /// The only interface of a host.
@@ -111,6 +111,57 @@ impl Lan {
         })?;
         let port = host.namespace.name().to_owned();
         self.switch.run(move || forwards(port))
+    }
+
+    /// Puts a stretch that can be impaired between a host's port and the switch. A recording of the port is made on the
+    /// host's side of it. The host is cut off when the stretch ends.
+    ///
+    /// # Errors
+    /// When the host is not plugged in, or has such a stretch.
+    pub fn relay(&self, host: &Host) -> anyhow::Result<Relay> {
+        let port = host.namespace.name().to_owned();
+        let number = host.address.octets()[3];
+        let (near, far) = (format!("near-{number}"), format!("far-{number}"));
+        let other = self.switch.fd();
+        let trunk = near.clone();
+        self.switch.run(move || async move {
+            netlink::cable(Plug::named(&near), Plug::named(&far), other).await?;
+            netlink::enslave(&far, BRIDGE).await?;
+            netlink::up(&far).await?;
+            netlink::up(&near).await?;
+            forwards(far).await?;
+            netlink::release(&port).await
+        })?;
+        // What the switch has learnt leads to the port, and that is none of its own any more.
+        self.forget()?;
+        Relay::start(&self.switch, host.namespace.name(), &trunk)
+    }
+
+    /// Empties the switch's table, as if all entries had aged out: until it has heard a host again, what is for that
+    /// host goes to all ports.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn forget(&self) -> anyhow::Result<()> {
+        self.set_bridge("flush", "1")
+    }
+
+    /// Lets entries of the switch's table age out after so many hundredths of a second. After none: it learns nothing,
+    /// and every frame goes to all ports.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn forget_after(&self, centiseconds: u32) -> anyhow::Result<()> {
+        self.set_bridge("ageing_time", &centiseconds.to_string())?;
+        self.forget()
+    }
+
+    fn set_bridge(&self, parameter: &str, value: &str) -> anyhow::Result<()> {
+        let path = format!("/sys/class/net/{BRIDGE}/bridge/{parameter}");
+        let value = value.to_owned();
+        self.switch.run(move || async move {
+            std::fs::write(&path, value).with_context(|| format!("cannot write {path}"))
+        })
     }
 
     /// Records what passes a host's port, in both directions.

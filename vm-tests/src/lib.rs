@@ -11,18 +11,23 @@ pub mod deadline;
 pub mod dns;
 pub mod folder;
 pub mod frame;
+pub mod impairment;
 pub mod lan;
 pub mod namespace;
 pub mod netlink;
 pub mod nodes;
 pub mod packet;
 pub mod pod;
+pub mod relay;
 pub mod sanmon;
 pub mod trace;
+pub mod transit;
 
 pub use capture::Capture;
+pub use impairment::Impairment;
 pub use lan::{Host, Lan};
 pub use namespace::{Namespace, Task};
+pub use relay::Relay;
 pub use sanmon::Sanmon;
 
 /// Tells whether a test has to be skipped for lack of root, and says so on standard error, past the capture of the

@@ -115,6 +115,14 @@ pub async fn enslave(name: &str, bridge: &str) -> anyhow::Result<()> {
     set(name, |link| link.controller(controller)).await
 }
 
+/// Pulls an interface out of its bridge.
+///
+/// # Errors
+/// When it does not exist.
+pub async fn release(name: &str) -> anyhow::Result<()> {
+    set(name, LinkMessageBuilder::nocontroller).await
+}
+
 /// Switches an interface on.
 ///
 /// # Errors
