@@ -79,7 +79,8 @@ pub(crate) fn plan(snapshot: &Snapshot, node: &NodeName, now: &State) -> Result<
             next.services.insert(key, Service::proxied(id));
             continue;
         };
-        let members = members(service.vip, endpoints, *refused, &ids);
+        let near = near(endpoints, node);
+        let members = members(service.vip, &near, *refused, &ids);
         let table = match now.tables.get(&id) {
             Some(table) if table.members == members => table.clone(),
             _ => build(members, &next.endpoints),
@@ -224,6 +225,17 @@ fn free_service_ids(now: &State) -> impl Iterator<Item = u32> {
     let held: BTreeSet<u32> = now.services.values().map(Service::id).collect();
     // SERVICES_MAX is far below 2^32.
     (0..u32::try_from(SERVICES_MAX).unwrap_or(u32::MAX)).filter(move |id| !held.contains(id))
+}
+
+/// The endpoints that new flows may get: those of this node, as packets go to no other yet. A node without any gets the
+/// address only if there is no node with one; its flows are dropped and counted.
+fn near(endpoints: &[WeightedEndpoint], node: &NodeName) -> Vec<WeightedEndpoint> {
+    let is_here = |it: &&WeightedEndpoint| it.node.as_ref().is_none_or(|other| other == node);
+    let here = endpoints.iter().filter(is_here);
+    if here.clone().any(|it| it.weight > 0) {
+        return here.cloned().collect();
+    }
+    endpoints.to_vec()
 }
 
 /// The members of a service's table. Only endpoints of the VIP's family: a packet cannot change its family.

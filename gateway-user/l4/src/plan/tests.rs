@@ -68,6 +68,37 @@ fn an_endpoint_without_a_node_is_here_and_one_of_another_node_is_elsewhere() {
 }
 
 #[test]
+fn new_flows_get_endpoints_of_this_node_if_there_are_any() {
+    let mut snapshot = snapshot(&[(80, &["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"])]);
+    if let ServiceTarget::Endpoints { endpoints, .. } = &mut snapshot.services[0].target {
+        for (endpoint, name) in endpoints.iter_mut().zip(["other", "other", "node"]) {
+            endpoint.node = Some(NodeName(name.to_owned()));
+        }
+    }
+    let owners_on = |name: &str| {
+        let node = NodeName(name.to_owned());
+        let state = plan(&snapshot, &node, &State::default()).expect("it fits");
+        owners(&state, 80).into_iter().collect::<BTreeSet<_>>()
+    };
+    let addresses = |all: &[&str]| {
+        all.iter()
+            .map(|it| Some(it.parse().expect("address")))
+            .collect::<BTreeSet<_>>()
+    };
+
+    assert_eq!(owners_on("node"), addresses(&["10.0.0.3:80"]));
+    assert_eq!(
+        owners_on("other"),
+        addresses(&["10.0.0.1:80", "10.0.0.2:80"])
+    );
+    // Nothing else answers, so a packet is at least counted.
+    assert_eq!(
+        owners_on("third"),
+        addresses(&["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"])
+    );
+}
+
+#[test]
 fn an_endpoint_of_another_family_than_the_vip_gets_no_slot() {
     let state = planned(&[(80, &["10.0.0.1:80", "[fd00::1]:80"])], &State::default());
 
