@@ -91,15 +91,9 @@ pub fn on_bed(
         return Ok(());
     }
     let mut bed = Bed::new(mode)?;
-    let Err(error) = body(&mut bed) else {
-        return Ok(());
-    };
-    let pcap = std::env::temp_dir().join(format!("sanmon-{}-{test}.pcap", std::process::id()));
-    let frames = match bed.port.write_pcap(&pcap) {
-        Ok(()) => format!("frames of the node's port: {}", pcap.display()),
-        Err(error) => format!("no frames: {error}"),
-    };
-    Err(error.context(format!("{frames}\nsanmon said:\n{}", bed.sanmon.log())))
+    let result = body(&mut bed);
+    let log = || format!("sanmon said:\n{}", bed.sanmon.log());
+    bed.port.explain(test, result.with_context(log))
 }
 
 impl Bed {

@@ -112,17 +112,8 @@ pub fn on_nodes(
         return Ok(());
     }
     let mut nodes = Nodes::new(count)?;
-    let Err(error) = body(&mut nodes) else {
-        return Ok(());
-    };
-    let pcap = std::env::temp_dir().join(format!("sanmon-{}-{test}.pcap", std::process::id()));
-    nodes.wire.write_pcap(&pcap)?;
-    let logs: Vec<String> = nodes.processes.iter().map(Sanmon::log).collect();
-    Err(error.context(format!(
-        "frames: {}\n{}",
-        pcap.display(),
-        logs.join("\n---\n")
-    )))
+    let result = body(&mut nodes);
+    nodes.explain(test, result)
 }
 
 impl Nodes {
@@ -184,6 +175,18 @@ impl Nodes {
             lan,
             options,
         })
+    }
+
+    /// Names the logs and a pcap file in the error of a test, if it has failed.
+    ///
+    /// # Errors
+    /// What the test returned.
+    pub fn explain<T>(&self, test: &str, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        let logs = || {
+            let logs: Vec<String> = self.processes.iter().map(Sanmon::log).collect();
+            logs.join("\n---\n")
+        };
+        self.wire.explain(test, result.with_context(logs))
     }
 
     /// Starts `sanmon` on a node, also one whose process has ended.

@@ -23,7 +23,7 @@ mod view;
 mod tests;
 
 pub use self::view::{Caution, Part, Settings, View};
-use self::view::{Place, place, seats, voters};
+use self::view::{place, seats, voters};
 
 /// Addresses beyond these fit no heartbeat.
 const VIPS_MAX: usize = 900;
@@ -307,18 +307,18 @@ impl Announcer {
         let ids = |names: &mut dyn Iterator<Item = &&NodeName>| -> BTreeSet<NodeId> {
             names.map(|name| NodeId::of(name)).collect()
         };
-        let places = vips.keys();
-        let places = places.filter_map(|vip| Some((*vip, place(&names, *vip, view.services)?)));
-        let places: Vec<(IpAddr, Place)> = places.collect();
-        let by_vip = |of: fn(Place) -> BTreeSet<NodeId>| {
-            let places = places.iter().cloned();
-            places.map(|(vip, place)| (vip, of(place))).collect()
-        };
+        let (mut favoured, mut barred) = (BTreeMap::new(), BTreeMap::new());
+        for vip in vips.keys() {
+            if let Some(place) = place(&names, *vip, view.services) {
+                favoured.insert(*vip, place.favoured);
+                barred.insert(*vip, place.barred);
+            }
+        }
         Some(Scene {
             nodes: ids(&mut names.iter()),
             voters: voters(&names, &view.rules.voters),
-            favoured: by_vip(|it| it.favoured),
-            barred: by_vip(|it| it.barred),
+            favoured,
+            barred,
             vips,
             serving,
             generation: part.generation,

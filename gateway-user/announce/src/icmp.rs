@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use gateway_ir::Mac;
 
+use crate::checksum::internet;
+
 const TYPE_IPV4: u16 = 0x0800;
 const ICMP: u8 = 1;
 const ECHO_REPLY: u8 = 0;
@@ -42,15 +44,10 @@ pub fn echo_reply(frame: &[u8]) -> Option<Ipv4Addr> {
     is_reply.then_some(source.into())
 }
 
-/// The Internet checksum (RFC 1071).
 fn put_checksum(bytes: &mut [u8], at: usize) {
-    let words = bytes.chunks_exact(2);
-    let words = words.map(|word| word.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte)));
-    let sum: u32 = words.sum();
-    let once = (sum & 0xffff) + (sum >> 16);
-    let [_, _, high, low] = ((once & 0xffff) + (once >> 16)).to_be_bytes();
+    let checksum = internet(&[bytes]);
     if let Some(field) = bytes.get_mut(at..at + 2) {
-        field.copy_from_slice(&[!high, !low]);
+        field.copy_from_slice(&checksum);
     }
 }
 

@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 
 use gateway_ir::Mac;
 
+use crate::checksum::internet;
+
 const TYPE_IPV6: u16 = 0x86dd;
 const ICMPV6: u8 = 58;
 /// Neighbours want to see that no router has decreased it (RFC 4861 §7.1); an echo may have as many.
@@ -87,25 +89,15 @@ pub(crate) fn frame(from: End, to: End, mut message: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// The Internet checksum with the pseudo header of RFC 8200 §8.1.
+/// The checksum with the pseudo header of RFC 8200 §8.1.
 fn checksum(source: Ipv6Addr, destination: Ipv6Addr, message: &[u8]) -> [u8; 2] {
-    let pseudo = [
-        source.octets().as_slice(),
+    internet(&[
+        &source.octets(),
         &destination.octets(),
         &length(message),
         &[0, ICMPV6],
-    ]
-    .concat();
-    let words = pseudo.chunks(2).chain(message.chunks(2));
-    let sum: u32 = words
-        .map(|word| {
-            word.iter()
-                .fold(0, |word, byte| word << 8 | u32::from(*byte))
-        })
-        .sum();
-    let once = (sum & 0xffff) + (sum >> 16);
-    let [_, _, high, low] = ((once & 0xffff) + (once >> 16)).to_be_bytes();
-    [!high, !low]
+        message,
+    ])
 }
 
 /// The length of a message as its header says it: these are 8 to 32 bytes long.

@@ -8,6 +8,7 @@
 
 mod announcer;
 pub mod arp;
+mod checksum;
 mod claim;
 mod command;
 mod conflict;

@@ -9,6 +9,7 @@ use gateway_ir::{
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
 
+use super::view::Place;
 use super::*;
 use crate::ndp;
 

@@ -146,9 +146,12 @@ impl Membership {
         let evidence = self.witnesses.evidence()?;
         let until = evidence + self.kept_lease();
         // Evidence from before it answered does not show that the other node could have seen it do so.
-        let is_seen = candidate.held_since().is_some_and(|it| it <= evidence);
-        let unseen = candidate.held_since()? + PACE.gap;
-        Some(if is_seen { until } else { until.min(unseen) })
+        let since = candidate.held_since()?;
+        Some(if since <= evidence {
+            until
+        } else {
+            until.min(since + PACE.gap)
+        })
     }
 
     /// Asks the LAN while the other node is not heard.
