@@ -11,6 +11,7 @@ use gateway_control::status::writer::Wanted;
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::conflicts::Conflicts;
 use crate::moves::Moves;
 
 /// How often the time is looked at while a gate or a node lags behind.
@@ -40,10 +41,12 @@ pub(crate) fn events(board: &Board) -> Events {
     let events = Events::default();
     let (mut owned, told) = (board.owned(), events.clone());
     tokio::spawn(async move {
-        let mut moves = Moves::default();
+        let (mut moves, mut conflicts) = (Moves::default(), Conflicts::default());
         while owned.changed().await.is_ok() {
-            let happenings = moves.next(&owned.borrow_and_update());
-            happenings.into_iter().for_each(|it| told.tell(it));
+            let owners = owned.borrow_and_update().clone();
+            let happenings = conflicts.next(&owners).into_iter();
+            let happenings = happenings.chain(moves.next(&owners));
+            happenings.for_each(|it| told.tell(it));
         }
     });
     events

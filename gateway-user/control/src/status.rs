@@ -209,7 +209,7 @@ fn obstacle(
     if let Some(reason) = &report.off {
         return Some(format!("{gate} is off: {reason}"));
     }
-    let mut failures = report.failures.iter();
+    let mut failures = report.failures.iter().chain(&report.elsewhere);
     if let Some(failure) = failures.find(|failure| failure.listener == *listener) {
         return Some(failure.message.clone());
     }

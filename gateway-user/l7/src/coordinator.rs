@@ -123,6 +123,7 @@ impl Coordinator {
             programmed: Some(in_force.program.generation),
             off: None,
             failures,
+            elsewhere: Vec::new(),
         });
         sockets
     }

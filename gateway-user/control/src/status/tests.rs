@@ -35,6 +35,17 @@ fn a_gate_that_is_off_says_why_at_the_listeners_that_need_it() {
 }
 
 #[test]
+fn what_fails_at_another_node_is_shown_and_leaves_this_one_ready() {
+    let published = published();
+    let mut reports = all_at(published.generation);
+    let failure = failure("tcp", "another machine has the address");
+    reports.entry(Gate::Announce).or_default().elsewhere = vec![failure];
+    let message = shown(&published, &reports, "tcp");
+    assert_eq!(message.as_deref(), Some("another machine has the address"));
+    assert!(readiness(Some(&published), &reports).ready);
+}
+
+#[test]
 fn a_failed_listener_shows_its_failure_and_leaves_the_gateway_programmed() {
     let published = published();
     let mut reports = all_at(published.generation);
