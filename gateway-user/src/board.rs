@@ -12,7 +12,7 @@ use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
 use gateway_ir::{Gate, GateReport, Generation, ListenerFailure, Mac, NodeName};
 use gateway_l7::Explainer;
-use gateway_translate::ObjectStatus;
+use gateway_translate::Statuses;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
@@ -322,7 +322,7 @@ impl Board {
     }
 
     /// The conditions of every object, as they are now.
-    pub(crate) fn conditions(&self, published: &Published) -> Vec<ObjectStatus> {
+    pub(crate) fn conditions(&self, published: &Published) -> Statuses {
         status::conditions(published, &self.reports())
     }
 

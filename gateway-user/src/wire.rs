@@ -6,6 +6,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +106,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         retry: Some(Instant::now() + RETRY),
     };
     wire.move_interfaces().await;
-    let interrupted = wire.follow(&mut signals).await?;
+    let interrupted = wire.follow(signals.next()).await?;
     let leave = match (interrupted, config.at_interrupt) {
         (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
         (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
@@ -210,11 +211,12 @@ struct Wire {
 }
 
 impl Wire {
-    /// Follows every change until a signal comes.
-    async fn follow(&mut self, signals: &mut Signals) -> anyhow::Result<shutdown::Signal> {
+    /// Follows every change until something has come to its end.
+    async fn follow<T>(&mut self, until: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut until = pin!(until);
         loop {
             tokio::select! {
-                signal = signals.next() => return Ok(signal),
+                ended = &mut until => return Ok(ended),
                 changed = self.published.changed() => {
                     changed?;
                     self.distribute();
@@ -367,7 +369,7 @@ impl Wire {
         }
     }
 
-    /// Silences the VIPs, lets requests in flight finish, and leaves behind what is to stay.
+    /// Gives the VIPs away, lets requests in flight finish, and leaves behind what is to stay.
     async fn end(mut self, leave: Leave) {
         let published = self.published.borrow().clone();
         let within = published
@@ -375,8 +377,8 @@ impl Wire {
             .unwrap_or_default();
         info!(?leave, "ending");
         self.board.drain(within);
-        if let Some(gates) = &self.gates {
-            gates.silence();
+        if self.gates.is_some() {
+            self.hand_over(within).await;
         }
         self.proxies.drain().await;
         if leave == Leave::Nothing
@@ -389,5 +391,18 @@ impl Wire {
             gates.end(leave);
         }
         info!("ended");
+    }
+
+    /// The next owner of a VIP knows nothing of the proxy's connections, and resets them: they end before, while new ones
+    /// are still served, and by the newest configuration.
+    async fn hand_over(&mut self, within: Duration) {
+        let ended = self.proxies.wind_down(within);
+        if let Err(error) = self.follow(ended).await {
+            warn!(error = format!("{error:#}"), "connections are broken off");
+        }
+        self.proxies.turn_away().await;
+        if let Some(gates) = &self.gates {
+            gates.silence();
+        }
     }
 }

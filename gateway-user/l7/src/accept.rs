@@ -93,6 +93,7 @@ fn admit(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
         return;
     };
     let tracker = Arc::new(Tracker::new(Arc::clone(&worker.clock)));
+    tracker.signal(worker.greeting());
     let open = OpenConnection {
         local,
         settings: Arc::clone(&settings),

@@ -17,7 +17,7 @@ use crate::explain::Explainer;
 use crate::metrics::Metrics;
 use crate::program::{Compiler, Program};
 use crate::sockets::{self, Listen, Port};
-use crate::worker_thread::Command;
+use crate::worker_thread::{Command, tell};
 
 /// Pauses between attempts to open a socket that somebody else holds.
 const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -74,7 +74,7 @@ impl Coordinator {
             Ok(()) => in_force.program.settings.drain_timeout,
             Err(_dropped) => Duration::ZERO,
         };
-        let drained = self.tell(|done| Command::Drain { timeout, done }).await;
+        let drained = tell(&self.workers, |done| Command::Drain { timeout, done }).await;
         info!(workers = drained, "proxy drained");
     }
 
@@ -96,14 +96,13 @@ impl Coordinator {
         };
         let plan = self.open(&snapshot, &mut in_force.bound);
         let mut opened = plan.opened.into_iter();
-        let workers = self
-            .tell(|done| Command::Apply {
-                program: Arc::clone(&in_force.program),
-                opened: opened.next().unwrap_or_default(),
-                closed: plan.closed.clone(),
-                done,
-            })
-            .await;
+        let workers = tell(&self.workers, |done| Command::Apply {
+            program: Arc::clone(&in_force.program),
+            opened: opened.next().unwrap_or_default(),
+            closed: plan.closed.clone(),
+            done,
+        })
+        .await;
         if workers < self.workers.len() {
             error!("a proxy worker has ended: restart the process");
             return Sockets::Complete;
@@ -126,22 +125,6 @@ impl Coordinator {
             elsewhere: Vec::new(),
         });
         sockets
-    }
-
-    /// Sends a command to each worker and waits for all of them; says how many answered.
-    async fn tell(&self, mut command: impl FnMut(oneshot::Sender<()>) -> Command) -> usize {
-        let mut answers = Vec::new();
-        for worker in &self.workers {
-            let (done, answer) = oneshot::channel();
-            if worker.send(command(done)).await.is_ok() {
-                answers.push(answer);
-            }
-        }
-        let mut answered = 0;
-        for answer in answers {
-            answered += usize::from(answer.await.is_ok());
-        }
-        answered
     }
 
     fn open(&self, snapshot: &Snapshot, bound: &mut BTreeSet<SocketAddr>) -> SocketPlan {

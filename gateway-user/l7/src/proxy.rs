@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use gateway_ir::{GateReport, Snapshot};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -13,14 +14,14 @@ use nix::unistd::Pid;
 use prometheus_client::registry::Registry;
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::coordinator::Coordinator;
 use crate::explain::Explainer;
 use crate::metrics::{Metrics, MetricsCollector};
 use crate::program::Compiler;
-use crate::sockets::{Listen, listen_transparent};
-use crate::worker_thread::{self, Command};
+use crate::sockets::{self, Listen, listen_transparent};
+use crate::worker_thread::{self, Command, tell};
 
 /// How the proxy runs; what it serves comes with the snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,7 @@ pub struct Proxy {
     explainers: watch::Receiver<Option<Explainer>>,
     /// Kept open for [`Proxy::sockets`]; the workers have duplicates.
     transparent: Vec<Vec<TcpListener>>,
+    workers: Vec<mpsc::Sender<Command>>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<()>,
 }
@@ -96,7 +98,7 @@ impl Proxy {
         let (explains, explainers) = watch::channel(None);
         let coordinator = Coordinator {
             listen: settings.listen,
-            workers,
+            workers: workers.clone(),
             metrics: Arc::clone(&metrics),
             snapshots: published,
             reports: reporter,
@@ -110,6 +112,7 @@ impl Proxy {
             reports,
             explainers,
             transparent,
+            workers,
             stop,
             ended,
         })
@@ -136,7 +139,32 @@ impl Proxy {
         self.explainers.clone()
     }
 
-    /// Stops accepting, lets the requests in flight finish within `ProxySettings::drain_timeout`, and ends the workers.
+    /// From now on each connection ends with its next answer: HTTP/1.1 is told with it, HTTP/2 at once, and an idle one is
+    /// closed after a second. New ones are still taken, for one answer each, by whatever snapshot is published. Returns
+    /// when the connections that were open have ended, or the time is over.
+    pub fn wind_down(&self, within: Duration) -> impl Future<Output = ()> + use<> {
+        let workers = self.workers.clone();
+        async move {
+            let told = tell(&workers, |done| Command::WindDown { within, done }).await;
+            debug!(workers = told, "proxy wound down");
+        }
+    }
+
+    /// Takes no connection any more, without refusing one: clients ask again, by then another owner of the address. Returns
+    /// when the last ones that were let in are answered, within less than a second. To be called after [`Self::wind_down`]
+    /// where other nodes can take the address over; ordinary sockets are not touched.
+    pub async fn turn_away(&self) {
+        for listener in self.transparent.iter().flatten() {
+            if let Err(error) = sockets::turn_away(listener) {
+                warn!(%error, "new connections are taken until the end, and then break off");
+            }
+        }
+        let told = tell(&self.workers, |done| Command::Settle { done }).await;
+        debug!(workers = told, "proxy takes no connection any more");
+    }
+
+    /// Stops accepting, lets the requests in flight finish within `ProxySettings::drain_timeout`, of which
+    /// [`Self::wind_down`] has used its part, and ends the workers.
     pub async fn drain(self) {
         if self.stop.send(()).is_err() || self.ended.await.is_err() {
             error!("the proxy ended before it was drained");

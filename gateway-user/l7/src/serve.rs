@@ -146,14 +146,14 @@ where
     let engine = engine(settings, Arc::clone(&connection.worker.cells));
     let service = service_fn(move |request| answer(Rc::clone(&connection), request));
     let mut serving = pin!(engine.serve_connection_with_upgrades(io, service));
-    let mut obeyed = Signal::Run;
+    let mut is_closing = false;
     let ended = poll_fn(|cx| {
         let signal = tracker.poll_signal(cx);
         if signal == Signal::Kill {
             return Poll::Ready(Ok(()));
         }
-        if signal == Signal::Drain && obeyed == Signal::Run {
-            obeyed = signal;
+        if !is_closing && tracker.is_to_close(signal) {
+            is_closing = true;
             serving.as_mut().graceful_shutdown();
         }
         serving.as_mut().poll(cx)
@@ -187,7 +187,7 @@ async fn unless_killed<F: Future>(tracker: &Tracker, future: F) -> Option<F::Out
     let mut future = pin!(future);
     poll_fn(|cx| match tracker.poll_signal(cx) {
         Signal::Kill => Poll::Ready(None),
-        Signal::Run | Signal::Drain => future.as_mut().poll(cx).map(Some),
+        Signal::Run | Signal::Finish | Signal::Drain => future.as_mut().poll(cx).map(Some),
     })
     .await
 }

@@ -42,7 +42,9 @@ pub(crate) async fn answer(
     }
     let mut in_flight = InFlight::new(connection, MethodLabel::from(request.method()));
     let dialect = Dialect::of(&request, &in_flight.connection);
-    Ok(match respond(&mut in_flight, request).await {
+    let outcome = respond(&mut in_flight, request).await;
+    let is_last = version != Version::HTTP_2 && in_flight.connection.tracker.is_finishing();
+    let mut response = match outcome {
         Ok(Outcome::Relay(answer, form)) => relay(*answer, form, in_flight),
         Ok(Outcome::Reply(reply)) => {
             in_flight.status = reply.status;
@@ -64,7 +66,12 @@ pub(crate) async fn answer(
                 }
             }
         }
-    })
+    };
+    if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 /// The client's side of an upgrade, if it asked for one.

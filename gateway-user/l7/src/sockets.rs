@@ -3,10 +3,28 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 /// Connections that the kernel completes before they are accepted, per socket.
 const BACKLOG: i32 = 4_096;
+
+/// Instructions of classic BPF (`linux/bpf_common.h`).
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+/// Where the flags are in a TCP header, and two of them (RFC 9293 §3.1).
+const FLAGS: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;
+/// Keeps out what opens a connection, and nothing else: handshakes that have begun go on.
+const NO_NEW_CONNECTION: [SockFilter; 5] = [
+    SockFilter::new(LOAD_BYTE, 0, 0, FLAGS),
+    SockFilter::new(AND, 0, 0, SYN | ACK),
+    SockFilter::new(JUMP_IF_EQUAL, 1, 0, SYN),
+    SockFilter::new(RETURN, 0, 0, u32::MAX),
+    SockFilter::new(RETURN, 0, 0, 0),
+];
 
 /// Where connections come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +89,15 @@ pub(crate) fn listen_transparent() -> io::Result<Vec<TcpListener>> {
     Ok(sockets)
 }
 
+/// Lets a listening socket take no new connection without refusing one: who asks hears nothing and asks again, after a
+/// second at first (RFC 6298 §2).
+///
+/// # Errors
+/// When the kernel has no memory for the filter.
+pub(crate) fn turn_away(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).attach_filter(&NO_NEW_CONNECTION)
+}
+
 fn transparent(loopback: IpAddr) -> io::Result<TcpListener> {
     let address = SocketAddr::new(loopback, 0);
     let domain = Domain::for_address(address);
@@ -131,4 +158,28 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn turned_away_clients_hear_nothing_and_those_before_them_are_served() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let before = TcpStream::connect(address).expect("a connection");
+
+        turn_away(&listener).expect("a filter");
+
+        let connect = |time| TcpStream::connect_timeout(&address, time);
+        let refused = connect(Duration::from_millis(200)).map(drop);
+        let error = refused.expect_err("nobody takes it");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (_stream, peer) = listener.accept().expect("the connection before");
+        assert_eq!(Some(peer), before.local_addr().ok());
+    }
 }

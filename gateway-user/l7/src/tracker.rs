@@ -18,14 +18,17 @@ const IDLE: u8 = 2;
 const ACTIVE: u8 = 3;
 
 const RUN: u8 = 0;
-const DRAIN: u8 = 1;
-const KILL: u8 = 2;
+const FINISH: u8 = 1;
+const DRAIN: u8 = 2;
+const KILL: u8 = 3;
 
 /// What the worker asks a connection to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     /// Go on.
     Run,
+    /// Take one request more, and end with its answer.
+    Finish,
     /// Finish the requests in flight and take no new ones.
     Drain,
     /// End now.
@@ -74,6 +77,10 @@ impl Tracker {
     /// The engine speaks HTTP/2: bytes without a request are not the start of one.
     pub(crate) fn is_multiplexed(&self) {
         self.multiplexed.store(true, Ordering::Relaxed);
+        if self.signal.load(Ordering::Relaxed) != RUN {
+            // Such a connection ends by a message of its own.
+            self.waker.wake();
+        }
     }
 
     /// A request head is complete.
@@ -136,10 +143,35 @@ impl Tracker {
             .is_past(self.since_ms.load(Ordering::Relaxed), limit)
     }
 
+    /// Whether an answer is under way, or its request, or what comes before it.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self.phase.load(Ordering::Relaxed) {
+            HEAD => !self.head.lock().is_empty(),
+            IDLE => false,
+            _handshake_or_active => true,
+        }
+    }
+
+    /// Whether the connection is to end with the next answer.
+    pub(crate) fn is_finishing(&self) -> bool {
+        self.signal.load(Ordering::Relaxed) == FINISH
+    }
+
+    /// Whether the engine is to be told now that the connection ends. HTTP/1.1 is told by the answer: an idle connection
+    /// that closes may meet the next request of its client, who then cannot know whether it was served.
+    pub(crate) fn is_to_close(&self, signal: Signal) -> bool {
+        match signal {
+            Signal::Run => false,
+            Signal::Finish => self.multiplexed.load(Ordering::Relaxed),
+            Signal::Drain | Signal::Kill => true,
+        }
+    }
+
     /// Asks the connection to do something; a stronger signal stays.
     pub(crate) fn signal(&self, signal: Signal) {
         let level = match signal {
             Signal::Run => RUN,
+            Signal::Finish => FINISH,
             Signal::Drain => DRAIN,
             Signal::Kill => KILL,
         };
@@ -152,6 +184,7 @@ impl Tracker {
         self.waker.register(cx.waker());
         match self.signal.load(Ordering::Relaxed) {
             RUN => Signal::Run,
+            FINISH => Signal::Finish,
             DRAIN => Signal::Drain,
             _kill => Signal::Kill,
         }

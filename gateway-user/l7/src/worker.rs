@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gateway_ir::ProxySettings;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::clock::Clock;
 use crate::metrics::{ListenerCells, Metrics, WorkerCells};
@@ -16,6 +17,18 @@ use crate::program::Program;
 use crate::random::Random;
 use crate::tracker::{Signal, Tracker};
 use crate::upstream::Endpoints;
+
+/// How long a connection may be idle before it is closed when the process is to end: who has more to ask asks within that
+/// time, and learns from the answer that it was the last.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// How long the requests of the last connections may take. The clients that were not let in ask again a second after
+/// their first attempt, and should find the next owner of the address then.
+const SETTLE_MAX: Duration = Duration::from_millis(700);
+/// A part of it, which passes in any case: connections that are being made are not seen before their client has spoken a
+/// second time, on a line of at most this round-trip time.
+const FIRST_WORD_MAX: Duration = Duration::from_millis(250);
+/// How long the closing of connections may take that have nothing to say any more.
+const FAREWELL_MAX: Duration = Duration::from_millis(50);
 
 /// A program with this worker's counters for its listeners.
 #[derive(Debug)]
@@ -41,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) connections: RefCell<HashMap<u64, OpenConnection>>,
     pub(crate) next_connection: Cell<u64>,
     pub(crate) connection_ended: Notify,
+    /// When the last connection has to be gone; none: the process is not about to end.
+    end: Cell<Option<Instant>>,
 }
 
 /// An open connection in the worker's list.
@@ -78,6 +93,7 @@ impl Worker {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             connection_ended: Notify::new(),
+            end: Cell::new(None),
         }
     }
 
@@ -101,16 +117,68 @@ impl Worker {
         });
     }
 
-    pub(crate) async fn drain(&self, timeout: Duration) {
-        self.drain_connections(Scope::All);
-        let all_ended = async {
-            while !self.connections.borrow().is_empty() {
-                self.connection_ended.notified().await;
-            }
+    /// What a connection is asked to do that is made now.
+    pub(crate) fn greeting(&self) -> Signal {
+        match self.end.get() {
+            Some(_) => Signal::Finish,
+            None => Signal::Run,
+        }
+    }
+
+    /// From now on each connection ends with an answer. Waits for those that are open now; the idle ones among them are
+    /// closed after a while.
+    pub(crate) async fn wind_down(&self, within: Duration) {
+        let now = Instant::now();
+        let end = now + within;
+        self.end.set(Some(end));
+        let newer = self.next_connection.get();
+        let tell = |signal| {
+            let connections = self.connections.borrow();
+            let old = connections.iter().filter(|(key, _)| **key < newer);
+            old.for_each(|(_, open)| open.tracker.signal(signal));
         };
-        if tokio::time::timeout(timeout, all_ended).await.is_err() {
+        let all_ended = || self.connections.borrow().keys().all(|key| *key >= newer);
+        tell(Signal::Finish);
+        let idle_end = end.min(now + IDLE_MAX);
+        if timeout_at(idle_end, self.wait_until(all_ended))
+            .await
+            .is_err()
+        {
+            tell(Signal::Drain);
+            let _late = timeout_at(end, self.wait_until(all_ended)).await;
+        }
+    }
+
+    /// Waits for the answers to the last clients that were let in, and closes the connections that wait for nothing.
+    pub(crate) async fn settle(&self) {
+        let end = Instant::now() + SETTLE_MAX;
+        sleep(FIRST_WORD_MAX).await;
+        let is_quiet = || {
+            let connections = self.connections.borrow();
+            !connections.values().any(|open| open.tracker.is_busy())
+        };
+        let _late = timeout_at(end, self.wait_until(is_quiet)).await;
+        self.drain_connections(Scope::All);
+        let all_ended = || self.connections.borrow().is_empty();
+        let _late = timeout(FAREWELL_MAX, self.wait_until(all_ended)).await;
+    }
+
+    /// Waits for all connections; the time that winding down took is part of theirs.
+    pub(crate) async fn drain(&self, within: Duration) {
+        self.drain_connections(Scope::All);
+        let end = Instant::now() + within;
+        let end = self.end.get().map_or(end, |it| it.min(end));
+        let all_ended = || self.connections.borrow().is_empty();
+        if timeout_at(end, self.wait_until(all_ended)).await.is_err() {
             let left = self.connections.borrow().len();
             tracing::warn!(left, "requests did not end within the drain timeout");
+        }
+    }
+
+    /// Looks at the connections each time that one of them has ended.
+    async fn wait_until(&self, holds: impl Fn() -> bool) {
+        while !holds() {
+            self.connection_ended.notified().await;
         }
     }
 }

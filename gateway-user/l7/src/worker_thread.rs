@@ -34,6 +34,13 @@ pub(crate) enum Command {
         closed: Vec<SocketAddr>,
         done: oneshot::Sender<()>,
     },
+    /// End each connection with an answer, and say when those are gone that are open now.
+    WindDown {
+        within: Duration,
+        done: oneshot::Sender<()>,
+    },
+    /// Nobody new comes in: say when the last ones are answered.
+    Settle { done: oneshot::Sender<()> },
     /// Accept nothing more, finish what is in flight, end.
     Drain {
         timeout: Duration,
@@ -41,7 +48,26 @@ pub(crate) enum Command {
     },
 }
 
-/// Runs a worker until it is drained or its coordinator is gone.
+/// Sends a command to each worker and waits for all of them; says how many answered.
+pub(crate) async fn tell(
+    workers: &[mpsc::Sender<Command>],
+    mut command: impl FnMut(oneshot::Sender<()>) -> Command,
+) -> usize {
+    let mut answers = Vec::new();
+    for worker in workers {
+        let (done, answer) = oneshot::channel();
+        if worker.send(command(done)).await.is_ok() {
+            answers.push(answer);
+        }
+    }
+    let mut answered = 0;
+    for answer in answers {
+        answered += usize::from(answer.await.is_ok());
+    }
+    answered
+}
+
+/// Runs a worker until it is drained or nobody commands it.
 pub(crate) async fn run(
     index: usize,
     metrics: Arc<Metrics>,
@@ -73,6 +99,18 @@ pub(crate) async fn run(
                 worker.drain_connections(Scope::Unserved);
                 answer(done);
             }
+            Command::WindDown { within, done } => {
+                // Configuration is followed meanwhile.
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move {
+                    worker.wind_down(within).await;
+                    answer(done);
+                });
+            }
+            Command::Settle { done } => {
+                worker.settle().await;
+                answer(done);
+            }
             Command::Drain { timeout, done } => {
                 // Before the sockets close: who sees them closed sees that answers end their connections too.
                 worker.drain_connections(Scope::All);
@@ -97,10 +135,10 @@ fn accept_on(worker: &Rc<Worker>, listener: std::net::TcpListener) -> Acceptor {
     Acceptor::start(Rc::clone(worker), listener)
 }
 
-/// The coordinator stops listening only when it ends, and then needs no answer.
+/// Who commands stops listening only at its own end, and then needs no answer.
 fn answer(done: oneshot::Sender<()>) {
     if done.send(()).is_err() {
-        tracing::debug!("the coordinator ended before its worker");
+        tracing::debug!("nobody waits for a worker's answer");
     }
 }
 

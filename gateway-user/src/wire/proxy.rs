@@ -1,6 +1,7 @@
 //! The proxy that serves, and for a moment the one that served before it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_control::Published;
 use gateway_ir::Gate;
@@ -41,6 +42,17 @@ impl Proxies {
         if let Some(former) = self.former.take() {
             tokio::spawn(former.drain());
         }
+    }
+
+    /// Has each connection end with its next answer, and tells when those that are open now have ended, or the time is
+    /// over.
+    pub(super) fn wind_down(&self, within: Duration) -> impl Future<Output = ()> + use<> {
+        self.current.wind_down(within)
+    }
+
+    /// Takes no connection any more, and returns when the last ones are answered.
+    pub(super) async fn turn_away(&self) {
+        self.current.turn_away().await;
     }
 
     /// Ends both; requests in flight finish.

@@ -1,6 +1,7 @@
 //! etcd, kube-apiserver and kube-controller-manager: RBAC on, admission as it comes.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,22 @@ const START_MAX: Duration = Duration::from_secs(120);
 /// Distance of two questions.
 const POLL: Duration = Duration::from_millis(100);
 
+/// Who has written what, in `logs/audit.log`.
+const AUDIT_POLICY: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  verbs: [create, update, patch, delete, deletecollection]
+- level: None
+";
+
 /// The running control plane; programs end in the order of the fields.
 #[derive(Debug)]
 pub(crate) struct ControlPlane {
-    _controller_manager: Process,
-    _api_server: Process,
+    controller_manager: Process,
+    api_server: Process,
     _etcd: Process,
 }
 
@@ -37,23 +49,31 @@ impl ControlPlane {
         identities: &Identities,
     ) -> anyhow::Result<Self> {
         let logs = arguments.folder.join("logs");
-        let start = |command| Process::start(&server.namespace, command, &logs);
-        let etcd = start(etcd(arguments))?;
-        let mut api_server = start(api_server(arguments, server, identities))?;
-        let administrator = &identities.administrator;
-        wait(&server.namespace, &mut api_server, administrator, serves)?;
-        let mut controller_manager = start(controller_manager(arguments, identities))?;
-        wait(
-            &server.namespace,
-            &mut controller_manager,
-            administrator,
-            controls,
-        )?;
+        let policy = audit_policy(arguments);
+        fs::write(&policy, AUDIT_POLICY)
+            .with_context(|| format!("cannot write {}", policy.display()))?;
+        let etcd = Process::start(&server.namespace, etcd(arguments), &logs)?;
         Ok(Self {
-            _controller_manager: controller_manager,
-            _api_server: api_server,
+            api_server: start_api_server(arguments, server, identities)?,
+            controller_manager: start_controller_manager(arguments, server, identities)?,
             _etcd: etcd,
         })
+    }
+
+    /// Starts again what has ended; etcd has kept everything.
+    pub(crate) fn revive(
+        &mut self,
+        arguments: &Arguments,
+        server: &Host,
+        identities: &Identities,
+    ) -> anyhow::Result<()> {
+        if self.api_server.check().is_err() {
+            self.api_server = start_api_server(arguments, server, identities)?;
+        }
+        if self.controller_manager.check().is_err() {
+            self.controller_manager = start_controller_manager(arguments, server, identities)?;
+        }
+        Ok(())
     }
 }
 
@@ -62,6 +82,36 @@ pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     let file = Kubeconfig::read_from(kubeconfig)?;
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
+}
+
+fn start_api_server(
+    arguments: &Arguments,
+    server: &Host,
+    identities: &Identities,
+) -> anyhow::Result<Process> {
+    let command = api_server(arguments, server, identities);
+    let logs = arguments.folder.join("logs");
+    let mut process = Process::start(&server.namespace, command, &logs)?;
+    let administrator = &identities.administrator;
+    wait(&server.namespace, &mut process, administrator, serves)?;
+    Ok(process)
+}
+
+fn start_controller_manager(
+    arguments: &Arguments,
+    server: &Host,
+    identities: &Identities,
+) -> anyhow::Result<Process> {
+    let command = controller_manager(arguments, identities);
+    let logs = arguments.folder.join("logs");
+    let mut process = Process::start(&server.namespace, command, &logs)?;
+    let administrator = &identities.administrator;
+    wait(&server.namespace, &mut process, administrator, controls)?;
+    Ok(process)
+}
+
+fn audit_policy(arguments: &Arguments) -> PathBuf {
+    arguments.folder.join("audit-policy.yaml")
 }
 
 fn etcd(arguments: &Arguments) -> Command {
@@ -96,6 +146,8 @@ fn api_server(arguments: &Arguments, server: &Host, identities: &Identities) -> 
         "--allow-privileged=true".to_owned(),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         flag("cert-dir", &arguments.folder.join("certificates")),
+        flag("audit-policy-file", &audit_policy(arguments)),
+        flag("audit-log-path", &arguments.folder.join("logs/audit.log")),
     ]);
     command
 }

@@ -1,4 +1,5 @@
-//! The test cluster: a real control plane and nodes of ours on a LAN of namespaces, until SIGTERM.
+//! The test cluster: a real control plane and nodes of ours on a LAN of namespaces, until SIGTERM. On SIGHUP it starts
+//! again what has ended of the control plane.
 //!
 //! `cargo xtask cluster up` builds and starts it. It knows nothing of what runs in the cluster.
 
@@ -77,12 +78,17 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGHUP);
     // Before the first thread: they inherit the mask, and the signals wait for the end of this function.
     pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
     let _lock = lock(&arguments.folder)?;
-    let cluster = Cluster::start(arguments)?;
+    let mut cluster = Cluster::start(arguments)?;
     tell("ready");
-    let signal = signals.wait()?;
+    let mut signal = signals.wait()?;
+    while signal == Signal::SIGHUP {
+        cluster.revive(arguments)?;
+        signal = signals.wait()?;
+    }
     tell(&format!("ends after {signal}"));
     drop(cluster);
     Ok(())
@@ -93,8 +99,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 struct Cluster {
     _scheduler: Task<()>,
     _nodes: Vec<Node>,
-    _control_plane: ControlPlane,
-    _network: Network,
+    control_plane: ControlPlane,
+    identities: Identities,
+    network: Network,
 }
 
 impl Cluster {
@@ -115,9 +122,16 @@ impl Cluster {
         Ok(Self {
             _scheduler: scheduler,
             _nodes: nodes,
-            _control_plane: control_plane,
-            _network: network,
+            control_plane,
+            identities,
+            network,
         })
+    }
+
+    fn revive(&mut self, arguments: &Arguments) -> anyhow::Result<()> {
+        let server = &self.network.server;
+        self.control_plane
+            .revive(arguments, server, &self.identities)
     }
 }
 

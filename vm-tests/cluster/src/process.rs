@@ -38,7 +38,8 @@ impl Process {
             .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         fs::create_dir_all(logs).with_context(|| format!("cannot make {}", logs.display()))?;
         let log = logs.join(format!("{name}.log"));
-        let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let file = File::options().create(true).append(true).open(&log);
+        let file = file.with_context(|| format!("cannot write {}", log.display()))?;
         command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)

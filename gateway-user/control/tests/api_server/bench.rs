@@ -61,9 +61,7 @@ impl Control {
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
                 let newest = changes.borrow_and_update().clone();
-                sender.send_replace(
-                    newest.map(|it| Arc::new(it.statuses.iter().cloned().collect::<Vec<_>>())),
-                );
+                sender.send_replace(newest.map(|it| it.statuses.clone()));
             }
         });
         let events = Events::default();

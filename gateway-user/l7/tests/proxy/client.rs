@@ -97,6 +97,18 @@ impl Http2 {
         let answer = self.0.send_request(request).await.expect("an answer");
         whole(answer).await.expect("the body")
     }
+
+    pub(crate) async fn get(&mut self, host: &str, path: &str) -> Answer {
+        let request = Request::get(format!("http://{host}{path}")).body(Full::default());
+        self.send(request.expect("a request")).await
+    }
+
+    /// Waits until the proxy takes no more requests on it.
+    pub(crate) async fn closes(&mut self) {
+        while self.0.ready().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// One request on a connection of its own.

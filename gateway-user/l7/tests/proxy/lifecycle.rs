@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
-use crate::client::{Http1, Http2, get, get_once, pod};
+use crate::client::{Answer, Http1, Http2, get, get_once, pod};
 use crate::config::{plain, set};
 use crate::pods::Pod;
 use crate::rig::{PATIENCE, Rig, address, eventually};
@@ -187,6 +187,74 @@ async fn draining_ends_at_its_deadline_whatever_requests_do() {
         .await
         .expect("the proxy ends");
     assert!(stuck.await.expect("no panic").is_err());
+}
+
+#[tokio::test]
+async fn winding_down_ends_each_connection_with_an_answer_and_takes_new_ones() {
+    let gate = Arc::new(Semaphore::new(2));
+    let slow = Pod::gated("slow", Arc::clone(&gate)).await;
+    let address = address();
+    let rig = Rig::with_workers(1, plain(address, &[slow.address])).await;
+    let mut idle = Http1::connect(address).await;
+    assert_eq!(closing(&idle.get("h", "/").await), None);
+    let mut idle_streams = Http2::connect(address).await;
+    assert_eq!(pod(&idle_streams.get("h", "/").await), "slow");
+    let busy = tokio::spawn(async move { get_once(address, "h", "/").await });
+    let mut streams = Http2::connect(address).await;
+    let stream = tokio::spawn(async move { streams.get("h", "/").await });
+    eventually("both requests are at the pod", || slow.requests() == 4).await;
+
+    let wound_down = tokio::spawn(rig.proxy.wind_down(PATIENCE));
+    // HTTP/2 needs no answer to be told.
+    timeout(PATIENCE, idle_streams.closes())
+        .await
+        .expect("a farewell");
+    gate.add_permits(5);
+    assert_eq!(closing(&idle.get("h", "/").await), Some("close"));
+    assert_eq!(closing(&busy.await.expect("an answer")), Some("close"));
+    assert_eq!(pod(&stream.await.expect("an answer")), "slow");
+    let mut new = Http2::connect(address).await;
+    assert_eq!(pod(&new.get("h", "/").await), "slow");
+    assert_eq!(closing(&get_once(address, "h", "/").await), Some("close"));
+
+    timeout(PATIENCE, wound_down)
+        .await
+        .expect("all connections end")
+        .expect("no panic");
+    timeout(PATIENCE, rig.proxy.turn_away())
+        .await
+        .expect("nobody is left");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn winding_down_closes_idle_connections_and_ends_in_time_with_busy_ones() {
+    let never = Pod::gated("never", Arc::new(Semaphore::new(0))).await;
+    let address = address();
+    let rig = Rig::start(plain(address, &[never.address])).await;
+    let mut idle = TcpStream::connect(address).await.expect("a connection");
+    let mut client = Http1::connect(address).await;
+    let stuck = tokio::spawn(async move { client.try_send(get("h", "/")).await });
+    eventually("the request is at the pod", || never.requests() == 1).await;
+
+    let wound_down = tokio::spawn(rig.proxy.wind_down(Duration::from_millis(1500)));
+    ends(&mut idle).await;
+    assert!(!wound_down.is_finished() && !stuck.is_finished());
+    timeout(PATIENCE, wound_down)
+        .await
+        .expect("it ends")
+        .expect("no panic");
+    // Nothing is left of the drain timeout.
+    timeout(PATIENCE, rig.proxy.drain())
+        .await
+        .expect("the proxy ends");
+    assert!(stuck.await.expect("no panic").is_err());
+}
+
+/// What an answer says of its connection.
+fn closing(answer: &Answer) -> Option<&str> {
+    let value = answer.headers().get("connection");
+    value.map(|value| value.to_str().expect("text"))
 }
 
 /// Waits until the proxy has closed a connection without a word.

@@ -21,9 +21,14 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts a proxy with two workers and waits until a snapshot is in force.
     pub(crate) async fn start(snapshot: Snapshot) -> Self {
+        Self::with_workers(2, snapshot).await
+    }
+
+    /// The same with another number of workers: with a single one, what it has done for one connection it has done for all.
+    pub(crate) async fn with_workers(workers: usize, snapshot: Snapshot) -> Self {
         let mut registry = Registry::default();
         let settings = Settings {
-            workers: NonZeroUsize::new(2).expect("not zero"),
+            workers: NonZeroUsize::new(workers).expect("not zero"),
             listen: Listen::Addresses,
         };
         let proxy = Proxy::start(settings, &mut registry).expect("a proxy");

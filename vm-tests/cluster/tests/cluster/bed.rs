@@ -12,13 +12,16 @@ use anyhow::{Context, bail, ensure};
 use gateway_vm_tests::sanmon;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const VERSIONS: &str = include_str!("../../versions.toml");
 /// Sanmon's DaemonSet.
 const AGENTS: [&str; 2] = ["--namespace=sanmon-system", "daemonset/sanmon"];
+/// Who the agents are to the API server.
+const AGENT_USER: &str = "system:serviceaccount:sanmon-system:sanmon";
 /// The addresses in `sanmon.yaml` that Gateways get unasked.
-const POOL: RangeInclusive<IpAddr> =
+pub(crate) const POOL: RangeInclusive<IpAddr> =
     IpAddr::V4(Ipv4Addr::new(192, 168, 77, 100))..=IpAddr::V4(Ipv4Addr::new(192, 168, 77, 239));
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -169,6 +172,74 @@ impl Bed {
 
     /// A program of the control plane.
     pub(crate) fn program(&self, name: &str) -> anyhow::Result<Pid> {
+        let found = self.programs(name)?.into_iter().next();
+        found.with_context(|| format!("the cluster runs no {name}"))
+    }
+
+    /// Sanmon on the node that answers for an address.
+    pub(crate) fn owner(&self, address: IpAddr) -> anyhow::Result<Pid> {
+        let agents = self.programs("sanmon")?;
+        let address = address.to_string();
+        // One that waits for the API server knows nobody.
+        let mut known = agents.iter().filter_map(|agent| {
+            let said = Command::new("nsenter")
+                .arg(format!("--net=/proc/{agent}/ns/net"))
+                .arg(sanmon::binary())
+                .args(["get", "owners", "--output=json"])
+                .output();
+            let owners: Vec<Value> = serde_json::from_slice(&said.ok()?.stdout).ok()?;
+            let owner = owners
+                .iter()
+                .find(|it| it.get("address") == Some(&json!(address)));
+            Some(owner?.get("node")?.as_str()?.to_owned())
+        });
+        let node = known.next().context("nobody owns the address")?;
+        let node = format!("--node={node}");
+        let runs_there = |agent: &Pid| {
+            let arguments = fs::read_to_string(format!("/proc/{agent}/cmdline"));
+            arguments.is_ok_and(|it| it.split('\0').any(|it| it == node))
+        };
+        let found = agents.into_iter().find(runs_there);
+        found.with_context(|| format!("no agent has {node}"))
+    }
+
+    /// Starts again what has ended of the control plane, and waits for the API server.
+    pub(crate) fn revive(&self) -> anyhow::Result<()> {
+        let ours = Pid::from_raw(i32::try_from(self.process.id())?);
+        kill(ours, Signal::SIGHUP)?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.kubectl(&["get", "--raw=/readyz"]) {
+            ensure!(Instant::now() < deadline, "{error:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// What Sanmon has written to the API server so far, oldest first, each as the method and what it was for. Its Leases
+    /// are written all the time.
+    pub(crate) fn writes(&self) -> anyhow::Result<Vec<String>> {
+        let log = fs::read_to_string(self.folder.path().join("logs/audit.log"))?;
+        let mut writes = Vec::new();
+        for line in log.lines() {
+            let event: Value = serde_json::from_str(line)?;
+            let text = |path| event.pointer(path).and_then(Value::as_str);
+            let text = |path| text(path).unwrap_or_default();
+            let resource = text("/objectRef/resource");
+            if text("/user/username") == AGENT_USER && resource != "leases" {
+                let object = [text("/objectRef/subresource"), text("/objectRef/name")];
+                writes.push(
+                    [&[text("/verb"), resource], object.as_slice()]
+                        .concat()
+                        .join(" "),
+                );
+            }
+        }
+        Ok(writes)
+    }
+
+    /// The programs of a name that the cluster has started.
+    fn programs(&self, name: &str) -> anyhow::Result<Vec<Pid>> {
+        let mut found = Vec::new();
         let ours = self.process.id().to_string();
         for process in fs::read_dir("/proc")?.flatten() {
             // It may end meanwhile.
@@ -182,10 +253,10 @@ impl Bed {
                 .is_some_and(|it| name.starts_with(it.1));
             if is_it && tail.split(' ').nth(1) == Some(&ours) {
                 let number = process.file_name().to_string_lossy().parse()?;
-                return Ok(Pid::from_raw(number));
+                found.push(Pid::from_raw(number));
             }
         }
-        bail!("the cluster runs no {name}")
+        Ok(found)
     }
 
     fn apply_folder(&self, folder: &Path) -> anyhow::Result<()> {

@@ -1,5 +1,8 @@
-//! Requests one after another, from the cluster's client, while something happens to the cluster.
+//! Requests of several kinds from the cluster's client, while something happens to the cluster.
 
+mod http2;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,19 +14,51 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, ensure};
 use futures_util::future::join_all;
 use gateway_vm_tests::client::{Connection, Get, Transport};
+use gateway_vm_tests::deadline::bounded;
 use nix::sched::{CloneFlags, setns};
 
-/// Clients at a time.
-const CLIENTS: usize = 4;
-/// Requests on a connection before the next one is opened.
-const PER_CONNECTION: usize = 10;
+use http2::Multiplexed;
+
+/// Requests on a connection before its client opens the next one.
+const PER_CONNECTION: usize = 200;
 /// Rest between two requests of a client, so that the machine has time for the cluster.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(10);
+/// Failures of a client after which it gives up: what it says is clear by then.
+const FAILURES_MAX: usize = 50;
+
+/// What clients do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// HTTP/1.1, many requests on a connection.
+    Reused,
+    /// HTTP/1.1, a connection for each request.
+    Fresh,
+    /// HTTP/2, two requests at a time on a connection.
+    Http2,
+    /// gRPC.
+    Calls,
+}
+
+impl Kind {
+    fn clients(self) -> usize {
+        match self {
+            Self::Reused => 4,
+            Self::Fresh | Self::Http2 | Self::Calls => 2,
+        }
+    }
+
+    fn requests_of_a_connection(self) -> usize {
+        match self {
+            Self::Fresh => 1,
+            Self::Reused | Self::Http2 | Self::Calls => PER_CONNECTION,
+        }
+    }
+}
 
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<anyhow::Result<Seen>>,
+    thread: JoinHandle<anyhow::Result<Vec<Seen>>>,
 }
 
 /// What became of the requests.
@@ -31,15 +66,17 @@ pub(crate) struct Load {
 pub(crate) struct Seen {
     /// Those that were answered by a pod.
     pub(crate) answered: usize,
-    /// What happened to the others, with the time since the start.
-    pub(crate) failed: Vec<(Duration, String)>,
+    /// Connections that were not to be had, with the time since the start.
+    pub(crate) unconnected: Vec<(Duration, String)>,
+    /// Requests that were sent and not answered.
+    pub(crate) lost: Vec<(Duration, String)>,
     /// The longest time that a client had no answer.
     pub(crate) longest: Duration,
 }
 
 impl Load {
     /// Starts to ask, in the network of the script that runs programs on the cluster's client.
-    pub(crate) fn start(client: &Path, to: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn start(client: &Path, to: Vec<(Kind, SocketAddr)>) -> anyhow::Result<Self> {
         let network = network(client)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
@@ -48,15 +85,19 @@ impl Load {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let clients = (0..CLIENTS).map(|_| ask(to, &stopped));
-            let seen = runtime.block_on(join_all(clients));
-            Ok(seen.into_iter().fold(Seen::default(), Seen::and))
+            let all = to.into_iter().map(|(kind, to)| {
+                let clients = (0..kind.clients()).map(|_| ask(kind, to, &stopped));
+                join_all(clients.collect::<Vec<_>>())
+            });
+            let seen = runtime.block_on(join_all(all.collect::<Vec<_>>()));
+            let sum = |of: Vec<Seen>| of.into_iter().fold(Seen::default(), Seen::and);
+            Ok(seen.into_iter().map(sum).collect())
         });
         Ok(Self { stop, thread })
     }
 
-    /// Stops it and says what became of the requests.
-    pub(crate) fn end(self) -> anyhow::Result<Seen> {
+    /// Stops it and says what became of the requests, in the order of what was started.
+    pub(crate) fn end(self) -> anyhow::Result<Vec<Seen>> {
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.thread.join();
         seen.map_err(|_panic| anyhow!("the clients panicked"))?
@@ -64,47 +105,112 @@ impl Load {
 }
 
 impl Seen {
+    /// Everything that did not work.
+    pub(crate) fn failed(&self) -> BTreeMap<Duration, &str> {
+        let all = self.unconnected.iter().chain(&self.lost);
+        all.map(|(at, why)| (*at, why.as_str())).collect()
+    }
+
     fn and(mut self, other: Self) -> Self {
         self.answered += other.answered;
-        self.failed.extend(other.failed);
+        self.unconnected.extend(other.unconnected);
+        self.lost.extend(other.lost);
         self.longest = self.longest.max(other.longest);
         self
     }
 }
 
-async fn ask(to: SocketAddr, stopped: &AtomicBool) -> Seen {
+/// An open connection.
+enum Open {
+    Http1(Connection),
+    Http2(Multiplexed),
+}
+
+/// What became of a request.
+enum Fate {
+    Answered,
+    /// The connection has ended before it was sent: another one takes it.
+    Unsent,
+    Lost(anyhow::Error),
+}
+
+async fn ask(kind: Kind, to: SocketAddr, stopped: &AtomicBool) -> Seen {
     let (start, mut last) = (Instant::now(), Instant::now());
     let mut seen = Seen::default();
-    while !stopped.load(Ordering::Relaxed) {
-        let mut connection = None;
-        for _request in 0..PER_CONNECTION {
-            match request(to, &mut connection).await {
-                Ok(()) => {
+    while !stopped.load(Ordering::Relaxed) && seen.failed().len() < FAILURES_MAX {
+        let mut open = match bounded("connection", connect(kind, to)).await {
+            Ok(open) => open,
+            Err(error) => {
+                let why = format!("{error:#}");
+                seen.unconnected.push((start.elapsed(), why));
+                continue;
+            }
+        };
+        for _request in 0..kind.requests_of_a_connection() {
+            match open.ask(kind).await {
+                Fate::Answered => {
                     seen.answered += 1;
                     seen.longest = seen.longest.max(last.elapsed());
                     last = Instant::now();
                 }
-                Err(error) => {
-                    seen.failed.push((start.elapsed(), format!("{error:#}")));
+                Fate::Unsent => break,
+                Fate::Lost(error) => {
+                    seen.lost.push((start.elapsed(), format!("{error:#}")));
                     break;
                 }
             }
             tokio::time::sleep(PAUSE).await;
+            if stopped.load(Ordering::Relaxed) {
+                break;
+            }
         }
     }
     seen
 }
 
-/// One request. A server may close a connection that it has answered on; the next request then takes another.
-async fn request(to: SocketAddr, connection: &mut Option<Connection>) -> anyhow::Result<()> {
-    let mut open = match connection.take() {
-        Some(open) if open.is_open() => open,
-        Some(_) | None => Connection::open(to, &Transport::Plain).await?,
-    };
-    let reply = open.get(&Get::new("load.example", "/")).await?;
+async fn connect(kind: Kind, to: SocketAddr) -> anyhow::Result<Open> {
+    Ok(match kind {
+        Kind::Reused | Kind::Fresh => Open::Http1(Connection::open(to, &Transport::Plain).await?),
+        Kind::Http2 | Kind::Calls => Open::Http2(Multiplexed::open(to).await?),
+    })
+}
+
+impl Open {
+    async fn ask(&mut self, kind: Kind) -> Fate {
+        match self {
+            Self::Http1(connection) if !connection.is_open() => Fate::Unsent,
+            Self::Http1(connection) => match get(connection).await {
+                Ok(()) => Fate::Answered,
+                Err(error) => lost_unless_unsent(error),
+            },
+            Self::Http2(connection) => {
+                let answered = match kind {
+                    Kind::Calls => connection.call().await,
+                    Kind::Http2 | Kind::Reused | Kind::Fresh => connection.get_two().await,
+                };
+                match answered {
+                    Ok(()) => Fate::Answered,
+                    Err(error) => lost_unless_unsent(error),
+                }
+            }
+        }
+    }
+}
+
+async fn get(connection: &mut Connection) -> anyhow::Result<()> {
+    let reply = connection.get(&Get::new("load.example", "/")).await?;
     ensure!(reply.status == 200, "status {}", reply.status);
-    *connection = Some(open);
     Ok(())
+}
+
+/// A connection may end at any time; what it had not taken yet is nobody's loss.
+fn lost_unless_unsent(error: anyhow::Error) -> Fate {
+    let cause = error.downcast_ref::<hyper::Error>();
+    if cause.is_some_and(|it| it.is_canceled() || it.is_closed()) {
+        Fate::Unsent
+    } else {
+        Fate::Lost(error)
+    }
 }
 
 /// The network that a script enters.

@@ -7,3 +7,4 @@ mod examples;
 mod load;
 mod outage;
 mod pods;
+mod rollout;
