@@ -12,6 +12,7 @@ mod infrastructure;
 mod leadership;
 mod membership;
 mod server;
+mod turmoil;
 
 use std::time::{Duration, Instant};
 
