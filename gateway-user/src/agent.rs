@@ -11,6 +11,7 @@ use gateway_control::status::writer::Wanted;
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::conflicts::Conflicts;
 use crate::moves::Moves;
 
 /// How often the time is looked at while a gate or a node lags behind.
@@ -19,7 +20,7 @@ const LAGGARD_CHECK: Duration = Duration::from_secs(1);
 /// The statuses to write, from here on: those of the publication that every gate has taken over, here and on the other
 /// nodes.
 ///
-/// A thread of its own looks at every object at every change, and nothing that serves waits for it.
+/// A thread of its own works at every change, and nothing that serves waits for it.
 ///
 /// # Errors
 /// When there is no thread.
@@ -40,10 +41,12 @@ pub(crate) fn events(board: &Board) -> Events {
     let events = Events::default();
     let (mut owned, told) = (board.owned(), events.clone());
     tokio::spawn(async move {
-        let mut moves = Moves::default();
+        let (mut moves, mut conflicts) = (Moves::default(), Conflicts::default());
         while owned.changed().await.is_ok() {
-            let happenings = moves.next(&owned.borrow_and_update());
-            happenings.into_iter().for_each(|it| told.tell(it));
+            let owners = owned.borrow_and_update().clone();
+            let happenings = conflicts.next(&owners).into_iter();
+            let happenings = happenings.chain(moves.next(&owners));
+            happenings.for_each(|it| told.tell(it));
         }
     });
     events
@@ -74,7 +77,7 @@ async fn follow(board: Arc<Board>, sender: watch::Sender<Wanted>) {
             changed = others.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(rest.unwrap_or(Duration::MAX)), if rest.is_some() => {}
         }
-        let (now, begin) = (start.elapsed(), Instant::now());
+        let now = start.elapsed();
         fleet.hear(now, &others.borrow_and_update());
         let spoken = acknowledged.conditions(now, &board.reports());
         if let Some(reached) = acknowledged.reached() {
@@ -83,15 +86,13 @@ async fn follow(board: Arc<Board>, sender: watch::Sender<Wanted>) {
         let Some((generation, statuses)) = spoken else {
             continue;
         };
-        let statuses = fleet.agree(now, generation, statuses);
+        let statuses = fleet.agree(now, generation, &statuses);
         sender.send_if_modified(|last| {
-            let changed = last.as_deref() != Some(&statuses);
+            let changed = last.as_ref() != Some(&statuses);
             if changed {
-                *last = Some(Arc::new(statuses));
+                *last = Some(statuses);
             }
             changed
         });
-        // With thousands of objects this takes milliseconds: at most half of a core is for it.
-        tokio::time::sleep(begin.elapsed()).await;
     }
 }

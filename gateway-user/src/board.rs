@@ -10,9 +10,9 @@ use gateway_control::leader::arbiter::Need;
 use gateway_control::status::fleet::Runs;
 use gateway_control::status::{self, Readiness, Reports};
 use gateway_control::{Published, Severity};
-use gateway_ir::{Gate, GateReport, Generation, ListenerFailure, NodeName};
+use gateway_ir::{Gate, GateReport, Generation, ListenerFailure, Mac, NodeName};
 use gateway_l7::Explainer;
-use gateway_translate::ObjectStatus;
+use gateway_translate::Statuses;
 use parking_lot::RwLock;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
@@ -47,8 +47,22 @@ pub(crate) struct Owner {
     pub(crate) why: String,
     /// The Ethernet address of another machine that claims it.
     pub(crate) conflict: Option<String>,
+    /// What becomes of it because of that.
+    pub(crate) contest: Option<Contest>,
     /// Why this node stays silent.
     pub(crate) withheld: Option<String>,
+}
+
+/// What becomes of a VIP that another machine claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Contest {
+    /// It is announced all the same.
+    Defended,
+    /// It is not announced.
+    Withheld,
+    /// The Gateway gets another one.
+    SetAside,
 }
 
 /// Another node, as its heartbeats show it.
@@ -92,6 +106,8 @@ pub(crate) struct Board {
     /// Tells of new reports.
     reported: watch::Sender<()>,
     owners: watch::Sender<Vec<Owner>>,
+    /// Addresses that other machines have.
+    aside: watch::Sender<BTreeMap<IpAddr, Mac>>,
     neighbors: RwLock<Vec<Neighbor>>,
     notes: RwLock<BTreeSet<String>>,
     routed: RwLock<Option<Routed>>,
@@ -125,6 +141,7 @@ impl Board {
             reports: RwLock::default(),
             reported: watch::Sender::new(()),
             owners: watch::Sender::default(),
+            aside: watch::Sender::default(),
             neighbors: RwLock::default(),
             notes: RwLock::default(),
             routed: RwLock::default(),
@@ -193,6 +210,20 @@ impl Board {
     /// Tells of every change of who answers.
     pub(crate) fn owned(&self) -> watch::Receiver<Vec<Owner>> {
         self.owners.subscribe()
+    }
+
+    /// Takes over which addresses other machines have, so that Gateways get others.
+    pub(crate) fn set_aside(&self, aside: &BTreeMap<IpAddr, Mac>) {
+        self.aside.send_if_modified(|last| {
+            let changed = last != aside;
+            last.clone_from(aside);
+            changed
+        });
+    }
+
+    /// Tells which addresses other machines have.
+    pub(crate) fn aside(&self) -> watch::Receiver<BTreeMap<IpAddr, Mac>> {
+        self.aside.subscribe()
     }
 
     /// Takes over what is known of the other nodes.
@@ -291,7 +322,7 @@ impl Board {
     }
 
     /// The conditions of every object, as they are now.
-    pub(crate) fn conditions(&self, published: &Published) -> Vec<ObjectStatus> {
+    pub(crate) fn conditions(&self, published: &Published) -> Statuses {
         status::conditions(published, &self.reports())
     }
 

@@ -9,6 +9,7 @@ mod board;
 mod check;
 mod cli;
 mod config;
+mod conflicts;
 mod explain;
 mod explanation;
 mod gates;

@@ -79,6 +79,7 @@ mod tests {
             interfaces: Vec::new(),
             why: String::new(),
             conflict: None,
+            contest: None,
             withheld: None,
         }
     }

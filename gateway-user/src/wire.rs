@@ -4,6 +4,7 @@ mod proxy;
 mod shutdown;
 mod start;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use gateway_control::cluster::Outlook;
 use gateway_control::leader::arbiter::{Arbitration, Verdict};
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
+use gateway_ir::Mac;
 use gateway_translate::{Announce, Settings};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -88,6 +90,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         published: publisher.published(),
         publisher,
         proxies: Proxies::new(proxy, Arc::clone(&board)),
+        aside: board.aside(),
         board,
         routes: None,
         interfaces,
@@ -193,10 +196,12 @@ struct Wire {
     /// What that means.
     gates_off: GatesOff,
     /// What the translation was told last.
-    told: Option<(Vec<IpAddr>, Announce)>,
+    told: Option<Settings>,
     /// Tells when gates 1 and 2 run the newest publication.
     running: Option<oneshot::Receiver<()>>,
     pools: watch::Receiver<Option<Pools>>,
+    /// Addresses that other machines have.
+    aside: watch::Receiver<BTreeMap<IpAddr, Mac>>,
     /// What decides between two nodes that do not hear each other.
     verdicts: watch::Receiver<Verdict>,
     /// What was shown of the routes last.
@@ -228,6 +233,7 @@ impl Wire {
                     changed?;
                     self.switch_on();
                 }
+                Ok(()) = self.aside.changed() => self.translate(),
                 Ok(()) = self.verdicts.changed() => self.judge(),
                 () = at(self.retry) => {
                     self.retry = None;
@@ -283,12 +289,12 @@ impl Wire {
                 // In a cluster a Gateway waits for an address of a pool: those of this machine are of no other node.
                 (Some(_), GatesOff::Unready) | (None, _) => Announce::On,
             },
+            aside: self.aside.borrow_and_update().clone(),
             ..Settings::default()
         };
         // Most changes of interfaces are those of pods, which change no address of the node.
-        let told = Some((settings.own_addresses.clone(), settings.announce.clone()));
-        if self.told != told {
-            self.told = told;
+        if self.told.as_ref() != Some(&settings) {
+            self.told = Some(settings.clone());
             self.publisher.settings(settings);
         }
     }

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use gateway_ir::{
-    Interface, ListenerId, Mac, NodeName, ObjectName, Protocol, Service, ServiceTarget, Snapshot,
-    Vip, WeightedEndpoint,
+    Choice, Interface, ListenerId, Mac, NodeName, ObjectName, Protocol, Service, ServiceTarget,
+    Snapshot, Vip, WeightedEndpoint,
 };
 use gateway_l4::{Datapath, Program, Settings};
 use gateway_vm_tests::packet::{ACK, SYN, eth};
@@ -187,6 +187,7 @@ fn configure(datapath: &mut Datapath) -> anyhow::Result<()> {
         address,
         gateway: gateway.clone(),
         pool: "lan".to_owned(),
+        choice: Choice::Automatic,
     };
     datapath.apply(&Snapshot {
         vips: vec![vip(VIP.into()), vip(VIP6.into())],

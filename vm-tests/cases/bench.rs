@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use gateway_ir::{
-    Interface, ListenerId, Mac, NodeName, ObjectName, Pool, Protocol, Service, ServiceTarget,
-    Snapshot, Vip, WeightedEndpoint,
+    Choice, Interface, ListenerId, Mac, NodeName, ObjectName, Pool, Protocol, Service,
+    ServiceTarget, Snapshot, Vip, WeightedEndpoint,
 };
 use gateway_l4::{Counter, Datapath, Program, Settings, Verdict};
 
@@ -295,6 +295,7 @@ fn vip(address: impl Into<IpAddr>) -> Vip {
         address: address.into(),
         gateway: ObjectName::new("default", "gateway"),
         pool: "lan".to_owned(),
+        choice: Choice::Automatic,
     }
 }
 

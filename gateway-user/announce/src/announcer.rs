@@ -4,26 +4,26 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::{AnnounceSettings, Interface, NodeName};
+use gateway_ir::{AnnounceSettings, Choice, Interface, Mac, NodeName};
 
 use crate::claim::Claim;
 use crate::command::Command;
-use crate::conflict::{Conflict, FirstUse, ForeignClaim, Usage};
+use crate::conflict::{FirstUse, Usage};
 use crate::membership::heartbeat::{Heartbeat, NodeId, Serving};
 use crate::membership::pair::Verdict;
 use crate::membership::terms::Terms;
-use crate::membership::witness::Sighting;
 use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene};
 use crate::ownership::{Decision, Ownership, Reason};
 use crate::survey::{Answer, Seen, Survey};
 
+mod foreign;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::view::{Caution, Part, Settings, View};
-use self::view::{place, seats, voters};
+use self::view::{movable, place, seats, voters};
 
 /// Addresses beyond these fit no heartbeat.
 const VIPS_MAX: usize = 900;
@@ -44,6 +44,10 @@ pub struct Announcer {
     known: BTreeSet<IpAddr>,
     /// The newest claim of others that was taken into account, by VIP and interface.
     claimed: BTreeMap<(IpAddr, u32), Duration>,
+    /// The addresses that were set aside when this node spoke to the others last.
+    remembered: BTreeMap<IpAddr, Mac>,
+    /// The VIPs that Gateways name themselves: they get no other.
+    named: BTreeSet<IpAddr>,
     /// Since when the address was as it is now, by VIP: who answers, and if nobody does here, why.
     changed: BTreeMap<IpAddr, (Decision, Duration)>,
 }
@@ -69,6 +73,8 @@ impl Announcer {
             survey: Survey::default(),
             known: BTreeSet::new(),
             claimed: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            named: BTreeSet::new(),
             changed: BTreeMap::new(),
         }
     }
@@ -77,6 +83,8 @@ impl Announcer {
     pub fn update(&mut self, now: Duration, view: View<'_>) {
         let vips = view.vips.iter();
         self.seats = vips.map(|vip| (vip.address, seats(vip, view))).collect();
+        let named = view.vips.iter().filter(|vip| vip.choice == Choice::Named);
+        self.named = named.map(|vip| vip.address).collect();
         self.rules.clone_from(view.rules);
         self.interfaces = view.interfaces.to_vec();
         self.survey.follow(view.witnesses);
@@ -117,34 +125,6 @@ impl Announcer {
             membership.sight(now, sighting);
             self.settle(now);
         }
-    }
-
-    /// Takes into account that other machines say they have addresses of ours.
-    pub fn contest(&mut self, now: Duration, claims: &[ForeignClaim]) {
-        for claim in claims {
-            let key = (claim.address, claim.interface);
-            let last = self.claimed.insert(key, claim.seen);
-            let is_own = self.interfaces.iter().any(|it| it.mac == claim.mac);
-            if is_own || last.is_some_and(|last| claim.seen <= last) {
-                continue;
-            }
-            let Some(Standing::Held(held)) = self.standings.get_mut(&claim.address) else {
-                continue;
-            };
-            if claim.seen < held.since() {
-                continue;
-            }
-            let Some(membership) = &mut self.membership else {
-                continue;
-            };
-            if membership.is_peer(claim.mac) || membership.may_be_rival(now) {
-                membership.sight(now, Sighting::Owner(claim.address));
-                continue;
-            }
-            let conflict = Conflict::new(claim.mac, claim.seen);
-            held.contest(now, conflict, self.rules.conflicts, &mut self.commands);
-        }
-        self.settle(now);
     }
 
     /// Takes over what the arbiter between two nodes says.
@@ -194,30 +174,29 @@ impl Announcer {
 
     /// Where this node stands on every VIP, sorted by address.
     pub fn owners(&self, now: Duration) -> Vec<Ownership> {
-        self.standings
-            .iter()
-            .map(|(vip, standing)| {
-                let membership = self.membership.as_ref();
-                let changed = self.changed.get(vip).map(|it| it.1).unwrap_or_default();
-                let decision = standing.decision();
-                let (interfaces, conflict, won) = match standing {
-                    Standing::Held(claim) => (claim.interfaces(), claim.conflict(), claim.since()),
-                    Standing::Silent(_) => (Vec::new(), None, Duration::ZERO),
-                };
-                Ownership {
-                    vip: *vip,
-                    interfaces: match decision {
-                        Decision::Announce => interfaces,
-                        Decision::Yield(_) | Decision::Withhold(_) => Vec::new(),
-                    },
-                    since: changed.max(won),
-                    decision,
-                    basis: membership.and_then(|it| it.basis(now, *vip)),
-                    conflict,
-                    rival: membership.and_then(|it| it.rival_at(*vip)),
-                }
-            })
-            .collect()
+        let membership = self.membership.as_ref();
+        let owner = |(vip, standing): (&IpAddr, &Standing)| {
+            let changed = self.changed.get(vip).map(|it| it.1).unwrap_or_default();
+            let decision = standing.decision();
+            let (interfaces, conflict, won) = match standing {
+                Standing::Held(claim) => (claim.interfaces(), claim.conflict(), claim.since()),
+                Standing::Silent(_) => (Vec::new(), None, Duration::ZERO),
+            };
+            Ownership {
+                vip: *vip,
+                interfaces: match decision {
+                    Decision::Announce => interfaces,
+                    Decision::Yield(_) | Decision::Withhold(_) => Vec::new(),
+                },
+                since: changed.max(won),
+                decision,
+                basis: membership.and_then(|it| it.basis(now, *vip)),
+                conflict: conflict.filter(|it| it.is_fresh(now)),
+                foreign: membership.and_then(|it| it.foreign(now, *vip)),
+                rival: membership.and_then(|it| it.rival_at(*vip)),
+            }
+        };
+        self.standings.iter().map(owner).collect()
     }
 
     /// Notes which configuration this node runs: the others learn of it with the next heartbeat.
@@ -256,6 +235,7 @@ impl Announcer {
     /// Joins the other nodes, or leaves their company.
     fn meet(&mut self, now: Duration, view: View<'_>) {
         let Some(scene) = self.scene(view) else {
+            self.remembered = self.aside();
             self.membership = None;
             return;
         };
@@ -267,7 +247,11 @@ impl Announcer {
                     node: NodeId::of(&self.settings.node),
                     incarnation: u64::try_from(life).unwrap_or(u64::MAX),
                 };
-                self.membership = Some(Membership::new(now, identity, scene));
+                let mut membership = Membership::new(now, identity, scene);
+                for (address, mac) in &self.remembered {
+                    membership.set_aside(*address, *mac);
+                }
+                self.membership = Some(membership);
             }
         }
     }
@@ -325,6 +309,7 @@ impl Announcer {
             terms,
             witnesses: view.witnesses.iter().copied().collect(),
             macs: view.interfaces.iter().map(|it| it.mac).collect(),
+            movable: movable(view),
         })
     }
 
@@ -376,6 +361,7 @@ impl Announcer {
                 Standing::Silent(_) => {}
             }
         }
+        self.contend(now);
         self.ask();
     }
 

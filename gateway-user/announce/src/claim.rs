@@ -117,12 +117,13 @@ impl Claim {
     ) {
         let last = self.conflict.replace(conflict);
         match (self.usage, policy) {
-            (Usage::Announced, ConflictPolicy::Defend) => {
-                if Conflict::may_defend(last, &mut self.conflict, now) {
-                    for (index, seat) in &self.seats {
-                        tell(self.address, *index, seat.mac, out);
-                    }
-                }
+            (Usage::Announced, ConflictPolicy::Defend) => self.defend(last, now, out),
+            // A frame may be late or forged. Who has the address says so again when asked.
+            (Usage::Announced, ConflictPolicy::Reallocate)
+                if !last.is_some_and(|it| it.is_confirmed_by(conflict)) =>
+            {
+                self.defend(last, now, out);
+                self.ask(out);
             }
             (Usage::Announced | Usage::Probing { .. }, _) => {
                 self.usage = Usage::contested(now);
@@ -143,6 +144,27 @@ impl Claim {
     /// Gives the address up.
     pub(crate) fn release(&self, out: &mut VecDeque<Command>) {
         out.extend(self.seats.keys().map(|index| self.silence(*index)));
+    }
+
+    fn defend(&mut self, last: Option<Conflict>, now: Duration, out: &mut VecDeque<Command>) {
+        if Conflict::may_defend(last, &mut self.conflict, now) {
+            for (index, seat) in &self.seats {
+                tell(self.address, *index, seat.mac, out);
+            }
+        }
+    }
+
+    /// Asks whether somebody else has the address.
+    fn ask(&self, out: &mut VecDeque<Command>) {
+        for (index, seat) in &self.seats {
+            out.push_back(Command::Send {
+                interface: *index,
+                frame: match self.address {
+                    IpAddr::V4(address) => arp::probe(address, seat.mac),
+                    IpAddr::V6(address) => ndp::probe(address, seat.mac),
+                },
+            });
+        }
     }
 
     fn seat(&mut self, now: Duration, interfaces: &[Interface], out: &mut VecDeque<Command>) {
@@ -174,18 +196,10 @@ impl Claim {
         }
     }
 
-    /// Asks whether somebody else has the address, before it is used for the first time.
+    /// Goes on with the questions before the first use.
     fn probe(&mut self, now: Duration, out: &mut VecDeque<Command>) {
         if self.usage.asks(now) {
-            for (index, seat) in &self.seats {
-                out.push_back(Command::Send {
-                    interface: *index,
-                    frame: match self.address {
-                        IpAddr::V4(address) => arp::probe(address, seat.mac),
-                        IpAddr::V6(address) => ndp::probe(address, seat.mac),
-                    },
-                });
-            }
+            self.ask(out);
         }
         if self.usage.passes(now) {
             self.conflict = None;

@@ -55,6 +55,11 @@ impl Conflict {
         now.saturating_sub(self.seen) < MEMORY
     }
 
+    /// Tells whether a later claim shows that the other machine does not give way.
+    pub(crate) fn is_confirmed_by(self, later: Self) -> bool {
+        later.seen.saturating_sub(self.seen) < DEFEND_DISTANCE
+    }
+
     /// Tells whether the neighbours are to be told; two machines that both defend themselves must not do it for ever and at
     /// once.
     pub(crate) fn may_defend(last: Option<Self>, this: &mut Option<Self>, now: Duration) -> bool {

@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gateway_ir::Mac;
+use gateway_ir::{AddressRange, Mac};
 
+mod aside;
 mod candidate;
 mod grants;
 pub mod heartbeat;
@@ -26,6 +27,7 @@ pub mod terms;
 mod vote;
 pub mod witness;
 
+use self::aside::Aside;
 use self::candidate::{Candidate, State};
 use self::grants::{Change, Grants};
 use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
@@ -72,6 +74,8 @@ pub struct Scene {
     pub witnesses: BTreeSet<IpAddr>,
     /// The Ethernet addresses that this node answers with.
     pub macs: Vec<Mac>,
+    /// The addresses that are set aside when another machine has them; none: that is not wanted.
+    pub movable: Vec<AddressRange>,
 }
 
 /// Whether this node could answer for an address.
@@ -148,6 +152,7 @@ pub struct Membership {
     verdict: Verdict,
     /// When another node was last found to answer for the same address.
     rivals: BTreeMap<IpAddr, Duration>,
+    aside: Aside,
 }
 
 impl Membership {
@@ -176,6 +181,7 @@ impl Membership {
             questions: VecDeque::new(),
             verdict: Verdict::None,
             rivals: BTreeMap::new(),
+            aside: Aside::default(),
         };
         membership.update(now, scene);
         membership
@@ -193,6 +199,7 @@ impl Membership {
                 .retain(|vip, _| scene.vips.contains_key(vip));
             self.rivals.retain(|vip, _| scene.vips.contains_key(vip));
             self.witnesses.follow(&scene.witnesses);
+            self.aside.follow(&scene.movable);
             self.scene = scene;
             self.eager = true;
         }
@@ -227,6 +234,7 @@ impl Membership {
             Worth::Nothing | Worth::Hearsay => return,
             Worth::Same | Worth::Fresh => {}
         }
+        self.eager |= self.aside.learn(&heartbeat.foreign) == Change::Told;
         let accepted = echo.map_or(0, |echo| echo.accepted);
         if let Some(beat) = self.sent.at(accepted) {
             self.count(heartbeat, accepted, beat);
@@ -448,6 +456,7 @@ impl Membership {
                     Vec::new()
                 },
                 macs: self.scene.macs.clone(),
+                foreign: self.aside.list(),
             });
         }
     }

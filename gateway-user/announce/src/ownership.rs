@@ -8,7 +8,7 @@ use gateway_ir::Mac;
 
 use crate::conflict::Conflict;
 use crate::membership::Basis;
-use crate::membership::heartbeat::NodeId;
+use crate::membership::heartbeat::{Foreign, NodeId};
 use crate::membership::pair::Hindrance;
 
 /// This node's stand on one VIP.
@@ -24,8 +24,10 @@ pub struct Ownership {
     pub decision: Decision,
     /// By what this node holds the address; none: it does not.
     pub basis: Option<Basis>,
-    /// The last claim of a machine that is none of our nodes, while this node holds the address.
+    /// The last claim of a machine that is none of our nodes, while this node holds the address and it still matters.
     pub conflict: Option<Conflict>,
+    /// The machine that has the address beside the node of ours that holds it, as far as that one says.
+    pub foreign: Option<Foreign>,
     /// When the other one of two nodes was found to answer as well.
     pub rival: Option<Duration>,
 }

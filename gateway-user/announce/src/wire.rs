@@ -6,7 +6,8 @@
 //! echo: incarnation · sequence · accepted (all zero: none) · three counts of 2 bytes
 //! asked: address · stance (· successor)     granted: address · armed · holder
 //! alive: node · serving; none: as before
-//! records: kind · length of 2 bytes · so many bytes; kind 1: the sender's Ethernet addresses, 6 bytes each
+//! records: kind · length of 2 bytes · so many bytes; kind 1: the sender's Ethernet addresses, 6 bytes each;
+//!          kind 2: other machines that have addresses of ours: address · course · Ethernet address
 //! HMAC-SHA-256 of everything before
 //! ```
 //! Integers are big-endian; an address is the number 4 or 6 and its bytes.
@@ -23,7 +24,7 @@ use aws_lc_rs::hmac;
 use gateway_ir::Mac;
 
 use crate::membership::heartbeat::{
-    Asked, Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance,
+    Asked, Course, Echo, Foreign, Granted, Heartbeat, NodeId, Serving, SetId, Stance,
 };
 use crate::membership::terms::Terms;
 
@@ -149,6 +150,7 @@ pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
         out.push(serving_code(*serving));
     }
     put_macs(&mut out, &heartbeat.macs);
+    put_foreign(&mut out, &heartbeat.foreign);
     let tag = hmac::sign(&keys.current, &out);
     out.extend_from_slice(tag.as_ref());
     out
@@ -158,6 +160,11 @@ pub fn encode(heartbeat: &Heartbeat, keys: &Keys) -> Vec<u8> {
 const MACS: u8 = 1;
 /// More interfaces than these no node has on LANs with VIPs.
 const MACS_MAX: u16 = 64;
+
+/// The kind of record that has other machines with addresses of ours.
+const FOREIGN: u8 = 2;
+/// As many as are set aside at most, and as many again.
+const FOREIGN_MAX: usize = 128;
 
 /// Entries of each list; three lists of so many fit a datagram.
 const ENTRIES_MAX: usize = 900;
@@ -213,13 +220,19 @@ fn read(reader: &mut Reader<'_>) -> Result<Heartbeat, Refused> {
             .map(|_| Ok((NodeId(reader.word()?), reader.serving()?)))
             .collect::<Result<_, _>>()?,
         macs: Vec::new(),
+        foreign: Vec::new(),
     };
     while !reader.0.is_empty() {
         let (kind, record) = reader.record()?;
-        if kind == MACS {
-            let (macs, _rest) = record.as_chunks();
-            let macs = macs.iter().take(MACS_MAX.into());
-            heartbeat.macs = macs.copied().map(Mac).collect();
+        match kind {
+            MACS => {
+                let (macs, _rest) = record.as_chunks();
+                let macs = macs.iter().take(MACS_MAX.into());
+                heartbeat.macs = macs.copied().map(Mac).collect();
+            }
+            FOREIGN => heartbeat.foreign = Reader(record).foreign()?,
+            // Of a later release.
+            _ => {}
         }
     }
     Ok(heartbeat)
@@ -242,6 +255,27 @@ fn put_macs(out: &mut Vec<u8>, macs: &[Mac]) {
     out.push(MACS);
     out.extend((count * 6).to_be_bytes());
     out.extend(macs.iter().take(count.into()).flat_map(|mac| mac.0));
+}
+
+fn put_foreign(out: &mut Vec<u8>, foreign: &[Foreign]) {
+    if foreign.is_empty() {
+        return;
+    }
+    let mut record = Vec::new();
+    for it in foreign.iter().take(FOREIGN_MAX) {
+        put_address(&mut record, it.address);
+        record.push(match it.course {
+            Course::Defended => 0,
+            Course::Withheld => 1,
+            Course::SetAside => 2,
+        });
+        record.extend(it.mac.0);
+    }
+    out.push(FOREIGN);
+    // At most 128 times 24 bytes.
+    let length = u16::try_from(record.len()).unwrap_or(u16::MAX);
+    out.extend(length.to_be_bytes());
+    out.extend(record);
 }
 
 fn put_address(out: &mut Vec<u8>, address: IpAddr) {
@@ -318,6 +352,27 @@ impl Reader<'_> {
             6 => Ok(Ipv6Addr::from(self.array::<16>()?).into()),
             _ => Err(Refused::Malformed),
         }
+    }
+
+    /// Everything to the end; a course that is not known is one of a later release.
+    fn foreign(&mut self) -> Result<Vec<Foreign>, Refused> {
+        let mut foreign = Vec::new();
+        while !self.0.is_empty() && foreign.len() < FOREIGN_MAX {
+            let (address, course) = (self.address()?, self.byte()?);
+            let mac = Mac(self.array()?);
+            let course = match course {
+                0 => Course::Defended,
+                1 => Course::Withheld,
+                2 => Course::SetAside,
+                _ => continue,
+            };
+            foreign.push(Foreign {
+                address,
+                course,
+                mac,
+            });
+        }
+        Ok(foreign)
     }
 
     fn asked(&mut self) -> Result<Asked, Refused> {

@@ -9,27 +9,36 @@ pub mod merge;
 pub mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use gateway_ir::{
     Gate, GateReport, Generation, ListenerFailure, ListenerId, ServiceTarget, Snapshot,
 };
 use gateway_translate::{
-    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason,
+    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason, Statuses,
 };
 use serde::Serialize;
 
 use crate::Published;
 
+/// Kinds of objects whose statuses promise what gates and nodes have to keep.
+const PROMISED: [Kind; 2] = [Kind::Gateway, Kind::ListenerSet];
+
 /// The latest report of each gate; a gate that is not in it has not been heard of.
 pub type Reports = BTreeMap<Gate, GateReport>;
 
 /// The conditions of every object as they are right now.
-pub fn conditions(published: &Published, reports: &Reports) -> Vec<ObjectStatus> {
+pub fn conditions(published: &Published, reports: &Reports) -> Statuses {
     let needs = needs(&published.snapshot);
-    let mut statuses: Vec<ObjectStatus> = published.statuses.iter().cloned().collect();
-    for status in &mut statuses {
-        if [Kind::Gateway, Kind::ListenerSet].contains(&status.object.kind) {
-            correct(status, published.generation, &needs, reports);
+    let mut statuses = published.statuses.clone();
+    for promised in PROMISED
+        .iter()
+        .flat_map(|kind| published.statuses.of_kind(*kind))
+    {
+        let mut status = promised.clone();
+        correct(&mut status, published.generation, &needs, reports);
+        if status != *promised {
+            statuses.set(Arc::new(status));
         }
     }
     statuses
@@ -200,7 +209,7 @@ fn obstacle(
     if let Some(reason) = &report.off {
         return Some(format!("{gate} is off: {reason}"));
     }
-    let mut failures = report.failures.iter();
+    let mut failures = report.failures.iter().chain(&report.elsewhere);
     if let Some(failure) = failures.find(|failure| failure.listener == *listener) {
         return Some(failure.message.clone());
     }

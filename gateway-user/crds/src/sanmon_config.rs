@@ -82,7 +82,7 @@ pub struct Announcement {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"))]
     pub refresh_interval: Option<String>,
-    /// What to do when another machine claims an address that is in use; default: defend.
+    /// What to do when another machine claims an address; default: defend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict_policy: Option<ConflictPolicy>,
     /// Addresses of machines on the LAN that one of two nodes asks when it does not hear the other, beside its default routers.
@@ -113,6 +113,8 @@ pub enum ConflictPolicy {
     Defend,
     /// Fall silent until the address is free again.
     Yield,
+    /// Give the Gateway another address of its pool; one that `spec.addresses` names is defended.
+    Reallocate,
 }
 
 /// How packets are steered.

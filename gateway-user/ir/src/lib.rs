@@ -52,4 +52,4 @@ pub use split::WeightedBackend;
 pub use tls::{
     BackendTls, Certificate, ClientValidation, ClientValidationMode, PrivateKey, SubjectName, Trust,
 };
-pub use vip::{AddressRange, Pool, Vip};
+pub use vip::{AddressRange, Choice, Pool, Vip};

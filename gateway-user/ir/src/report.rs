@@ -37,6 +37,8 @@ pub struct GateReport {
     pub off: Option<String>,
     /// Listeners that the gate could not program, sorted by id.
     pub failures: Vec<ListenerFailure>,
+    /// Listeners that do not work as they should at the node that serves them, which is another one; sorted by id.
+    pub elsewhere: Vec<ListenerFailure>,
 }
 
 /// A listener that does not work although its configuration is valid.

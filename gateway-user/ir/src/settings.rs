@@ -74,6 +74,8 @@ pub enum ConflictPolicy {
     Defend,
     /// Fall silent until the address is free again.
     Yield,
+    /// Give the Gateway another address of its pool. One that the Gateway names itself is defended.
+    Reallocate,
 }
 
 /// Limits and deadlines of a port of gate 3: a Gateway may have its own.

@@ -127,7 +127,7 @@ impl<K: Ord, V> SharedMap<K, V> {
     pub fn range_from<'m, Q: Ord + ?Sized>(
         &'m self,
         key: &Q,
-    ) -> impl Iterator<Item = (&'m K, &'m V)>
+    ) -> impl Iterator<Item = (&'m K, &'m V)> + use<'m, K, V, Q>
     where
         K: Borrow<Q>,
     {

@@ -18,6 +18,27 @@ pub struct Vip {
     pub gateway: ObjectName,
     /// The pool that it comes from, by name.
     pub pool: String,
+    /// Who has chosen it.
+    #[serde(default, skip_serializing_if = "Choice::is_automatic")]
+    pub choice: Choice,
+}
+
+/// Who has chosen an address.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Choice {
+    /// The pool: another one would do as well.
+    #[default]
+    Automatic,
+    /// The Gateway, by name: it is never another one.
+    Named,
+}
+
+impl Choice {
+    fn is_automatic(&self) -> bool {
+        *self == Self::Automatic
+    }
 }
 
 /// A named set of addresses that VIPs are taken from.

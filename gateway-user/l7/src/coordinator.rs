@@ -122,6 +122,7 @@ impl Coordinator {
             programmed: Some(in_force.program.generation),
             off: None,
             failures,
+            elsewhere: Vec::new(),
         });
         sockets
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gateway_control::Problem;
 use gateway_ir::{Generation, NodeName, Snapshot};
-use gateway_translate::ObjectStatus;
+use gateway_translate::Statuses;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::Serialize;
@@ -40,7 +40,7 @@ struct ConditionsPage<'a> {
     /// Whether every gate runs this generation.
     current: bool,
     problems: &'a [Problem],
-    objects: Vec<ObjectStatus>,
+    objects: Statuses,
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! The announcer of this node and gate 2, and what holds them together. No thread, no channel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use gateway_announce::{Announcer, Command, Decision, ForeignClaim, Ownership, Se
 use gateway_control::Published;
 use gateway_control::leader::Candidacy;
 use gateway_control::leader::arbiter::Need;
-use gateway_ir::{AnnounceSettings, Gate, GateReport, Generation, Interface, ListenerFailure};
+use gateway_ir::{AnnounceSettings, Gate, GateReport, Generation, Interface, ListenerFailure, Mac};
 use gateway_l4::{Answers, Counters};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
@@ -74,6 +74,8 @@ pub(super) struct Node {
     /// What has been said already.
     notes: BTreeSet<String>,
     owners: Vec<Ownership>,
+    /// Addresses that other machines have, as all nodes know.
+    aside: BTreeMap<IpAddr, Mac>,
 }
 
 impl Node {
@@ -117,6 +119,7 @@ impl Node {
             retry: None,
             notes: BTreeSet::new(),
             owners: Vec::new(),
+            aside: BTreeMap::new(),
         })
     }
 
@@ -408,9 +411,13 @@ impl Node {
     }
 
     fn show_owners(&mut self) {
-        let owners = self.announcer.owners(now());
-        if owners == self.owners {
+        let (owners, aside) = (self.announcer.owners(now()), self.announcer.aside());
+        if owners == self.owners && aside == self.aside {
             return;
+        }
+        if aside != self.aside {
+            warn!(?aside, "addresses that other machines have are set aside");
+            self.aside = aside;
         }
         for owner in &owners {
             let last = self.owners.iter().find(|it| it.vip == owner.vip);
@@ -422,11 +429,21 @@ impl Node {
         }
         self.company.count(&self.owners, &owners);
         self.owners = owners;
-        let shown = self.owners.iter().map(|it| self.owner(it)).collect();
-        self.board.owners(shown);
+        self.board.owners(self.shown());
+        // After the owners: who is told of a conflict should know whose address it was.
+        self.board.set_aside(&self.aside);
         if let Some(running) = self.running.clone() {
             self.report(&running);
         }
+    }
+
+    /// The VIPs, and what is set aside instead of being one.
+    fn shown(&self) -> Vec<Owner> {
+        let is_vip = |it: &IpAddr| self.owners.iter().any(|owner| owner.vip == *it);
+        let aside = self.aside.iter().filter(|(address, _)| !is_vip(address));
+        let aside = aside.map(|(address, mac)| showing::aside(*address, *mac));
+        let owners = self.owners.iter().map(|it| self.owner(it));
+        owners.chain(aside).collect()
     }
 
     fn owner(&self, ownership: &Ownership) -> Owner {
@@ -443,22 +460,6 @@ impl Node {
 
     fn report(&self, published: &Published) {
         let services = &published.snapshot.services;
-        let troubles = self
-            .owners
-            .iter()
-            .flat_map(|it| showing::troubles(it, now()));
-        let silent = troubles.flat_map(|(vip, message)| {
-            let listeners = services.iter().filter(move |it| it.vip == vip);
-            listeners.map(move |it| ListenerFailure {
-                listener: it.listener.clone(),
-                message: message.clone(),
-            })
-        });
-        let announce = GateReport {
-            programmed: Some(published.generation),
-            off: None,
-            failures: sorted(silent),
-        };
         let refused = services.iter().zip(self.failure.iter().cycle());
         let refused = refused.map(|(service, failure)| ListenerFailure {
             listener: service.listener.clone(),
@@ -466,9 +467,11 @@ impl Node {
         });
         let steer = GateReport {
             programmed: self.programmed,
-            off: None,
             failures: sorted(refused),
+            ..GateReport::default()
         };
+        let snapshot = &published.snapshot;
+        let announce = showing::report(&self.owners, snapshot, published.generation, now());
         self.board.report(Gate::Announce, announce);
         self.board.report(Gate::Steer, steer);
     }

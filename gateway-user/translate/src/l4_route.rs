@@ -1,6 +1,6 @@
 //! Rules of TCPRoutes and UDPRoutes: weighted endpoints in one scale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,9 @@ use crate::status::{Kind, Reason};
 
 /// The sum of a service's weights never exceeds this: a Maglev table has at most 65,537 slots, so a finer scale changes nothing.
 const SCALE_MAX: u128 = 1_000_000;
+
+/// Nodes that a message names.
+const NODES_SHOWN_MAX: usize = 5;
 
 /// What a TCPRoute or UDPRoute comes to, wherever it attaches.
 #[derive(Debug)]
@@ -62,6 +65,28 @@ pub(crate) fn compile(route: &Route<L4Rule>, resolver: &mut Resolver<'_>) -> Com
         }
     }
     compiled
+}
+
+/// What of the endpoints is not used at a time, if they are on several nodes: each node steers to its own.
+pub(crate) fn unused(shares: &[(u32, Option<Arc<Backend>>)]) -> Option<String> {
+    let shares = shares.iter().filter(|(weight, _)| *weight > 0);
+    let endpoints = shares
+        .flat_map(|(_, backend)| backend)
+        .flat_map(|it| &it.endpoints.endpoints);
+    let nodes: BTreeSet<&str> = endpoints
+        .filter_map(|it| Some(it.node.as_ref()?.0.as_str()))
+        .collect();
+    let (count, mut names) = (nodes.len(), nodes.into_iter());
+    let mut shown: Vec<&str> = names.by_ref().take(NODES_SHOWN_MAX).collect();
+    if names.next().is_some() {
+        shown.push("…");
+    }
+    (count > 1).then(|| {
+        format!(
+            "endpoints are on {count} nodes ({}), and only those on the node that has the address get new flows",
+            shown.join(", ")
+        )
+    })
 }
 
 /// Which addresses a frontend can be steered to: those of its own family.

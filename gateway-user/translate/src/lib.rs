@@ -63,9 +63,10 @@ mod uses;
 mod validity;
 mod vips;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use gateway_ir::Snapshot;
+use gateway_ir::{Mac, Snapshot};
 use serde::Serialize;
 
 use validity::Time;
@@ -91,6 +92,8 @@ pub struct Settings {
     pub own_addresses: Vec<IpAddr>,
     /// Whether addresses are announced.
     pub announce: Announce,
+    /// Addresses that other machines have: chosen only where there is no other, unless a Gateway names them.
+    pub aside: BTreeMap<IpAddr, Mac>,
     /// The time in seconds since 1970, which certificates are judged by; 0: they are not. It changes what is said, and
     /// never what is served.
     pub now: i64,
@@ -117,6 +120,7 @@ impl Default for Settings {
             controller_name: "sanmon.dev/gateway-controller".to_owned(),
             own_addresses: Vec::new(),
             announce: Announce::On,
+            aside: BTreeMap::new(),
             now: 0,
         }
     }

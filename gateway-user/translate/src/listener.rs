@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Certificate, ClientValidation, HostPattern, ListenerId, ObjectName, ProxySettings, Vip,
+    Certificate, ClientValidation, HostPattern, ListenerId, Mac, ObjectName, ProxySettings, Vip,
 };
 
 use crate::config::Config;
@@ -30,6 +30,8 @@ pub(crate) struct GatewayState {
     pub(crate) addresses: Addresses,
     /// Why it lacks an address that it should have.
     pub(crate) unassigned: Option<Problem>,
+    /// The addresses that it would have had if other machines had not.
+    pub(crate) avoided: Vec<(IpAddr, Mac)>,
     /// Its own, in the order of its spec, then those of its ListenerSets by precedence.
     pub(crate) listeners: Vec<ListenerState>,
     /// The ListenerSets that name it, by precedence.
@@ -154,6 +156,7 @@ pub(crate) fn gateways(
             settings: settings.unwrap_or_default(),
             addresses: Addresses::None,
             unassigned: None,
+            avoided: Vec::new(),
             listeners: Vec::new(),
             sets: Vec::new(),
             client_certificate: shown,

@@ -110,6 +110,8 @@ impl Walk<'_> {
                     }
                     remarks.extend(hand_over(attachment, gateway, &mut take));
                 }
+                // What holds at every listener is said once.
+                remarks.dedup();
                 remarks.join("; ")
             });
             if !statuses.iter().any(|it| it.parent_ref == *reference) {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use gateway_ir::{SharedMap, shared_map};
+use gateway_ir::{ObjectName, SharedMap, shared_map};
 use serde::{Serialize, Serializer};
 
-use crate::status::{ObjectKey, ObjectStatus};
+use crate::key::{Kind, ObjectKey};
+use crate::status::ObjectStatus;
 
 /// The statuses of objects, sorted by kind and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,9 +18,30 @@ impl Statuses {
         Iter(self.0.iter())
     }
 
+    /// The statuses of a kind, sorted by name.
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &ObjectStatus> {
+        let first = ObjectKey {
+            kind,
+            name: ObjectName::new("", ""),
+        };
+        let statuses = self.0.range_from(&first).map(|(_, status)| &**status);
+        statuses.take_while(move |status| status.object.kind == kind)
+    }
+
     /// The status of an object.
     pub fn get(&self, object: &ObjectKey) -> Option<&ObjectStatus> {
-        self.0.get(object).map(|status| &**status)
+        self.shared(object).map(|status| &**status)
+    }
+
+    /// The status of an object, to keep.
+    pub fn shared(&self, object: &ObjectKey) -> Option<&Arc<ObjectStatus>> {
+        self.0.get(object)
+    }
+
+    /// The objects whose status is another one in `newer`, at the cost of what differs.
+    pub fn differences<'s>(&'s self, newer: &'s Self) -> impl Iterator<Item = &'s ObjectKey> {
+        let differences = self.0.differences(&newer.0, |a, b| a == b);
+        differences.map(|(object, _, _)| object)
     }
 
     /// How many objects there are.
@@ -33,14 +55,14 @@ impl Statuses {
     }
 
     /// Sets the status of an object.
-    pub(crate) fn set(&mut self, status: Arc<ObjectStatus>) {
+    pub fn set(&mut self, status: Arc<ObjectStatus>) {
         if self.0.get(&status.object) != Some(&status) {
             self.0.insert(status.object.clone(), status);
         }
     }
 
     /// Takes the status of an object out.
-    pub(crate) fn remove(&mut self, object: &ObjectKey) {
+    pub fn remove(&mut self, object: &ObjectKey) {
         self.0.remove(object);
     }
 }

@@ -121,7 +121,7 @@ impl Streams {
             unresolved: &compiled.unresolved,
             hostnames: &[],
         };
-        let winners = &mut self.l4;
+        let (winners, unused) = (&mut self.l4, l4_route::unused(&compiled.shares));
         let take = |place: Place<'_>| {
             if compiled.refused.is_some() {
                 return None;
@@ -131,14 +131,14 @@ impl Streams {
                 meta: route.meta.clone(),
                 shares: compiled.shares.clone(),
             });
-            let loses = winner.meta.name != route.meta.name;
-            loses.then(|| {
-                let name = &winner.meta.name;
-                format!(
-                    "listener {} follows {} {name}, which is older",
-                    id.section, route.kind
-                )
-            })
+            if winner.meta.name == route.meta.name {
+                return unused.clone();
+            }
+            let name = &winner.meta.name;
+            Some(format!(
+                "listener {} follows {} {name}, which is older",
+                id.section, route.kind
+            ))
         };
         let (parents, seats) = walk.attach(route, &verdict, take);
         self.routes.push((Arc::new(status(route, parents)), seats));

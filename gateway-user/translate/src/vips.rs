@@ -3,12 +3,13 @@
 //! A Gateway keeps what its status says that it has, so that no other takes it away. What is free goes to those that ask
 //! for it, the oldest first. The others start to look for a free address at a place in the pool that follows from the
 //! Gateway's name alone: where there is no status, a Gateway that comes or goes moves another one only if both want the
-//! same place.
+//! same place. Addresses that other machines have are the last that are chosen, and no Gateway keeps one that it did not
+//! name while another is free.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use gateway_ir::{AddressRange, ObjectName, Pool, Vip};
+use gateway_ir::{AddressRange, Choice, Mac, ObjectName, Pool, Vip};
 
 use crate::Settings;
 use crate::config::{Addressing, Config};
@@ -41,10 +42,14 @@ pub(crate) fn assign(
         Addressing::Pools => {
             let mut accepted: Vec<&mut GatewayState> = accepted.collect();
             accepted.sort_by(|a, b| a.model.meta.age().cmp(&b.model.meta.age()));
-            let mut pools = Pools::new(inputs, &config.pools);
+            let mut pools = Pools::new(inputs, &config.pools, &settings.aside);
             accepted.iter_mut().for_each(|it| pools.keep(it));
             accepted.iter_mut().for_each(|it| pools.grant_wishes(it));
             accepted.iter_mut().for_each(|it| pools.assign_rest(it));
+            if !settings.aside.is_empty() {
+                let accepted = accepted.iter_mut();
+                accepted.for_each(|it| it.avoided = pools.avoided(it));
+            }
         }
     }
 }
@@ -83,14 +88,21 @@ fn assign_local(gateway: &mut GatewayState, settings: &Settings) {
 struct Pools<'a> {
     inputs: &'a Inputs,
     pools: &'a [ConfiguredPool],
+    /// What other machines have.
+    aside: &'a BTreeMap<IpAddr, Mac>,
     taken: BTreeMap<IpAddr, ObjectName>,
 }
 
 impl<'a> Pools<'a> {
-    fn new(inputs: &'a Inputs, pools: &'a [ConfiguredPool]) -> Self {
+    fn new(
+        inputs: &'a Inputs,
+        pools: &'a [ConfiguredPool],
+        aside: &'a BTreeMap<IpAddr, Mac>,
+    ) -> Self {
         Self {
             inputs,
             pools,
+            aside,
             taken: BTreeMap::new(),
         }
     }
@@ -102,7 +114,9 @@ impl<'a> Pools<'a> {
             let is_wanted = if is_named(gateway, address) {
                 true
             } else {
-                needs_choice(gateway) && self.is_automatic(address)
+                needs_choice(gateway)
+                    && self.is_automatic(address)
+                    && !self.aside.contains_key(&address)
             };
             if is_wanted && let Ok(vip) = self.claim(address, &name) {
                 give(gateway, vip);
@@ -156,7 +170,7 @@ impl<'a> Pools<'a> {
         if !needs_choice(gateway) {
             return;
         }
-        match self.any(&gateway.model.meta.name) {
+        match self.any(&gateway.model.meta.name, &gateway.model.held) {
             Ok(vip) => give(gateway, vip),
             Err(message) => {
                 let problem = Problem::new(Reason::AddressNotAssigned, message);
@@ -165,47 +179,96 @@ impl<'a> Pools<'a> {
         }
     }
 
-    /// An IPv4 address; an IPv6 one only where no pool has IPv4, because gate 2 does not steer IPv6 yet.
-    fn any(&mut self, gateway: &ObjectName) -> Result<Vip, String> {
-        let open = |pool: &&ConfiguredPool| {
-            pool.assign == Assign::Automatic && self.may_use(pool, gateway)
-        };
-        let open: Vec<&ConfiguredPool> = self.pools.iter().filter(open).collect();
-        if open.is_empty() {
+    /// An IPv4 address; an IPv6 one only where no pool has IPv4. What another machine has comes last, and of that what the
+    /// Gateway has already comes first.
+    fn any(&mut self, gateway: &ObjectName, held: &[IpAddr]) -> Result<Vip, String> {
+        let open = self.open(gateway);
+        let Some((first, _)) = open.first() else {
             return Err(format!(
                 "no address pool assigns addresses by itself to namespace {}: set spec.addresses",
                 gateway.namespace
             ));
-        }
-        let is_ipv4 = |range: &AddressRange| range.first().is_ipv4();
-        let has_ipv4 = open.iter().any(|pool| pool.pool.ranges.iter().any(is_ipv4));
-        for pool in &open {
-            let ranges = pool
-                .pool
-                .ranges
-                .iter()
-                .filter(|range| is_ipv4(range) == has_ipv4);
-            let ranges: Vec<AddressRange> = ranges.copied().collect();
-            if let Some(address) = self.free(&ranges, gateway) {
-                return Ok(self.take(address, pool, gateway));
+        };
+        let is_free = |address: &IpAddr| !self.taken.contains_key(address);
+        let mut all = open.iter().map(|(_, ranges)| ranges.as_slice());
+        let best = all.find_map(|ranges| {
+            let mut addresses = self.in_order(ranges, gateway);
+            addresses.find(|it| is_free(it) && !self.aside.contains_key(it))
+        });
+        let kept = || {
+            let mut held = held.iter().copied().filter(is_free);
+            held.find(|address| open.iter().any(|(pool, _)| pool.pool.contains(*address)))
+        };
+        let last = || {
+            let mut all = open.iter().map(|(_, ranges)| ranges.as_slice());
+            all.find_map(|ranges| self.in_order(ranges, gateway).find(is_free))
+        };
+        let found = best.or_else(kept).or_else(last);
+        let pool = |address: IpAddr| open.iter().find(|(it, _)| it.pool.contains(address));
+        match found {
+            Some(address) => {
+                let pool = pool(address).map_or(*first, |it| it.0);
+                Ok(self.take(address, pool, gateway))
+            }
+            None => {
+                let names: Vec<&str> = open.iter().map(|it| it.0.pool.name.as_str()).collect();
+                let names = names.join(", ");
+                Err(format!("every address of pool {names} is in use"))
             }
         }
-        let names: Vec<&str> = open.iter().map(|pool| pool.pool.name.as_str()).collect();
-        Err(format!(
-            "every address of pool {} is in use",
-            names.join(", ")
-        ))
     }
 
-    /// The first free address from the Gateway's own place on.
-    fn free(&self, ranges: &[AddressRange], gateway: &ObjectName) -> Option<IpAddr> {
+    /// The pools that assign addresses by themselves to a Gateway, with the ranges of the family that they do it from.
+    fn open(&self, gateway: &ObjectName) -> Vec<(&'a ConfiguredPool, Vec<AddressRange>)> {
+        let open = |pool: &&ConfiguredPool| {
+            pool.assign == Assign::Automatic && self.may_use(pool, gateway)
+        };
+        let open: Vec<&ConfiguredPool> = self.pools.iter().filter(open).collect();
+        let is_ipv4 = |range: &AddressRange| range.first().is_ipv4();
+        let has_ipv4 = open.iter().any(|pool| pool.pool.ranges.iter().any(is_ipv4));
+        let with_ranges = |pool: &'a ConfiguredPool| {
+            let ranges = pool.pool.ranges.iter();
+            let ranges = ranges.filter(|range| is_ipv4(range) == has_ipv4);
+            (pool, ranges.copied().collect())
+        };
+        open.into_iter().map(with_ranges).collect()
+    }
+
+    /// The addresses of ranges from the Gateway's own place on, each once. One more than are taken or set aside is enough,
+    /// however large the pool is.
+    fn in_order(
+        &self,
+        ranges: &[AddressRange],
+        gateway: &ObjectName,
+    ) -> impl Iterator<Item = IpAddr> {
         let total: u128 = ranges.iter().map(size).sum();
-        let start = u128::from(place(gateway)).checked_rem(total)?;
-        // One more try than addresses are taken is enough, however large the pool is.
-        let tries = total.min(self.taken.len() as u128 + 1);
-        (0..tries)
-            .filter_map(|step| nth(ranges, (start + step) % total))
-            .find(|address| !self.taken.contains_key(address))
+        let start = u128::from(place(gateway)).checked_rem(total);
+        let tries = total.min((self.taken.len() + self.aside.len()) as u128 + 1);
+        let steps = start
+            .into_iter()
+            .flat_map(move |start| (0..tries).map(move |step| (start + step) % total));
+        steps.filter_map(|index| nth(ranges, index))
+    }
+
+    /// The addresses before the one that a Gateway has been given, or that it had, which other machines have.
+    fn avoided(&self, gateway: &GatewayState) -> Vec<(IpAddr, Mac)> {
+        let Addresses::Vips(vips) = &gateway.addresses else {
+            return Vec::new();
+        };
+        let name = &gateway.model.meta.name;
+        let mut vips = vips.iter();
+        let Some(given) = vips.find(|vip| vip.choice == Choice::Automatic) else {
+            return Vec::new();
+        };
+        let open = self.open(name);
+        let before = open
+            .iter()
+            .flat_map(|(_, ranges)| self.in_order(ranges, name));
+        let before = before.take_while(|address| *address != given.address);
+        let all: BTreeSet<IpAddr> = before.chain(gateway.model.held.iter().copied()).collect();
+        let all = all.into_iter().filter(|address| *address != given.address);
+        all.filter_map(|address| Some((address, *self.aside.get(&address)?)))
+            .collect()
     }
 
     fn may_use(&self, pool: &ConfiguredPool, gateway: &ObjectName) -> bool {
@@ -222,12 +285,16 @@ impl<'a> Pools<'a> {
             address,
             gateway: gateway.clone(),
             pool: name.clone(),
+            choice: Choice::Automatic,
         }
     }
 }
 
 /// Adds an address to those that a Gateway has.
-fn give(gateway: &mut GatewayState, vip: Vip) {
+fn give(gateway: &mut GatewayState, mut vip: Vip) {
+    if is_named(gateway, vip.address) {
+        vip.choice = Choice::Named;
+    }
     match &mut gateway.addresses {
         Addresses::Vips(vips) => {
             if !vips.contains(&vip) {

@@ -129,6 +129,9 @@ fn read(text: &str) -> (Inputs, Settings) {
             if let Some(own) = document.get("ownAddresses") {
                 settings.own_addresses = serde_json::from_value(own.clone()).expect("addresses");
             }
+            if let Some(aside) = document.get("aside") {
+                settings.aside = serde_json::from_value(aside.clone()).expect("addresses");
+            }
             if document.get("announceOff").is_some() {
                 settings.announce = Announce::Off(field("announceOff").to_owned());
             }

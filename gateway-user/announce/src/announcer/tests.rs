@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use gateway_ir::{
-    ListenerId, Mac, ObjectName, Pool, Protocol, Service, ServiceTarget, Vip, WeightedEndpoint,
+    Choice, ListenerId, Mac, ObjectName, Pool, Protocol, Service, ServiceTarget, Vip,
+    WeightedEndpoint,
 };
 use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use proptest::{collection, sample};
@@ -386,6 +387,7 @@ fn vip(address: &str) -> Vip {
         address: address.parse().unwrap(),
         gateway: ObjectName::new("default", "main-gateway"),
         pool: "lan".into(),
+        choice: Choice::Automatic,
     }
 }
 

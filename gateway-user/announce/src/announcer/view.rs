@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_ir::{
-    AnnounceSettings, Interface, NodeName, Pool, Service, ServiceTarget, Vip, WeightedEndpoint,
+    AddressRange, AnnounceSettings, ConflictPolicy, Interface, NodeName, Pool, Service,
+    ServiceTarget, Vip, WeightedEndpoint,
 };
 
 use crate::membership::heartbeat::{NodeId, Serving};
@@ -99,6 +100,17 @@ pub(super) fn voters(names: &BTreeSet<&NodeName>, wanted: &[NodeName]) -> BTreeS
         return first.map(|name| NodeId::of(name)).collect();
     }
     named
+}
+
+/// The addresses that Gateways give up when another machine has them.
+pub(super) fn movable(view: View<'_>) -> Vec<AddressRange> {
+    match view.rules.conflicts {
+        ConflictPolicy::Reallocate => {
+            let ranges = view.pools.iter().flat_map(|pool| &pool.ranges);
+            ranges.copied().collect()
+        }
+        ConflictPolicy::Defend | ConflictPolicy::Yield => Vec::new(),
+    }
 }
 
 /// The interfaces on which a node may answer for a VIP.

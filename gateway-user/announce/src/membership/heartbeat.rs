@@ -68,6 +68,8 @@ pub struct Heartbeat {
     pub alive: Vec<(NodeId, Serving)>,
     /// The Ethernet addresses that the speaker answers with; empty: it does not say, as the release before did not.
     pub macs: Vec<Mac>,
+    /// Other machines that have addresses of ours, as far as the speaker knows, sorted.
+    pub foreign: Vec<Foreign>,
 }
 
 /// What a node has received from another.
@@ -124,4 +126,26 @@ pub struct Granted {
     pub holder: NodeId,
     /// Whether the holder has said that it answers.
     pub armed: bool,
+}
+
+/// A machine that is none of our nodes and has an address of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Foreign {
+    /// The address.
+    pub address: IpAddr,
+    /// What becomes of it.
+    pub course: Course,
+    /// The Ethernet address of that machine.
+    pub mac: Mac,
+}
+
+/// What becomes of an address that another machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Course {
+    /// The speaker holds it and answers for it.
+    Defended,
+    /// The speaker holds it and is silent.
+    Withheld,
+    /// No Gateway is to have it that could have another.
+    SetAside,
 }

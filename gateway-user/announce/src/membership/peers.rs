@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_ir::Mac;
 
-use super::heartbeat::{Echo, Granted, Heartbeat, NodeId, Serving, SetId, Stance};
+use super::heartbeat::{Echo, Foreign, Granted, Heartbeat, NodeId, Serving, SetId, Stance};
 use super::terms::Terms;
 
 /// Heartbeats whose send times are remembered: more than are under way in the life of any lease.
@@ -61,6 +61,7 @@ pub(super) struct Peer {
     pub(super) granted: BTreeMap<IpAddr, Granted>,
     pub(super) alive: Vec<(NodeId, Serving)>,
     pub(super) macs: Vec<Mac>,
+    pub(super) foreign: Vec<Foreign>,
     /// From which heartbeat on it is told whom this node hears.
     listed_from: u64,
     /// The newest heartbeat of this node that it has heard.
@@ -97,6 +98,7 @@ impl Peer {
             granted: BTreeMap::new(),
             alive: Vec::new(),
             macs: Vec::new(),
+            foreign: Vec::new(),
             listed_from: 0,
             heard: 0,
             claims: BTreeMap::new(),
@@ -147,6 +149,7 @@ impl Peer {
             self.alive.clone_from(&heartbeat.alive);
         }
         self.macs.clone_from(&heartbeat.macs);
+        self.foreign.clone_from(&heartbeat.foreign);
         Worth::Fresh
     }
 
@@ -160,6 +163,7 @@ impl Peer {
             && granted.eq(&heartbeat.granted)
             && (heartbeat.alive.is_empty() || self.alive == heartbeat.alive)
             && self.macs == heartbeat.macs
+            && self.foreign == heartbeat.foreign
     }
 
     /// Tells whether heartbeat `sequence` to it has to say whom this node hears: until it has heard one that did.

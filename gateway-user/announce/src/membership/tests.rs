@@ -6,7 +6,7 @@ use proptest::{collection, sample};
 
 use self::world::World;
 use super::grants::{Giving, Wish};
-use super::heartbeat::Stance;
+use super::heartbeat::{Course, Foreign, Stance};
 use super::*;
 
 mod pair;
@@ -224,6 +224,46 @@ fn voters_say_whom_they_hear_only_to_those_who_do_not_know_yet() {
     world.start(4);
     world.run(at(1000));
     assert_eq!(world.heard_by(4), 5);
+}
+
+#[test]
+fn what_one_node_sets_aside_all_set_aside_also_those_that_start_later() {
+    let mut world = World::new(5, 5);
+    world.move_from(&["192.168.2.0/24"]);
+    world.run(at(1000));
+    world.kill(4);
+    world.set_aside(3);
+    world.run(at(200));
+    assert_eq!(world.aside(), [1, 1, 1, 1, 0]);
+    world.kill(3);
+    world.start(4);
+    world.run(at(1000));
+    assert_eq!(world.aside(), [1, 1, 1, 0, 1]);
+    let recorded = world.recorded();
+    world.move_from(&["192.168.2.220-192.168.2.230"]);
+    world.run(at(1000));
+    assert_eq!(world.aside(), [0; 5], "it is in no pool any more");
+    world.move_from(&["192.168.2.0/24"]);
+    recorded.iter().for_each(|it| world.deliver(it));
+    world.run(at(1000));
+    assert_eq!(world.aside(), [0; 5], "those were recordings");
+}
+
+#[test]
+fn the_lowest_addresses_are_set_aside_when_there_are_too_many() {
+    let mut aside = Aside::default();
+    aside.follow(&["192.168.0.0/16".parse().unwrap()]);
+    let foreign = |last: u8| Foreign {
+        address: [192, 168, 2, last].into(),
+        course: Course::SetAside,
+        mac: Mac([2, 0, 0, 0, 0, last]),
+    };
+    for last in (100..200).rev() {
+        assert_eq!(aside.learn(&[foreign(last)]), Change::Told);
+    }
+    assert_eq!(aside.learn(&[foreign(164)]), Change::Nothing);
+    let kept: Vec<_> = (100..164).map(foreign).collect();
+    assert_eq!(aside.list(), kept);
 }
 
 /// Something that happens to the network or to a node.

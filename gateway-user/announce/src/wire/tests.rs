@@ -76,6 +76,34 @@ fn records_of_a_later_release_are_read_past() {
 }
 
 #[test]
+fn courses_of_a_later_release_are_read_past_and_entries_that_end_early_are_refused() {
+    let keys = keys(b"0123456789abcdef");
+    let known = Foreign {
+        address: [192, 168, 2, 200].into(),
+        course: Course::SetAside,
+        mac: Mac([2, 0, 0, 0, 0, 0x66]),
+    };
+    let said = Heartbeat {
+        foreign: vec![known],
+        ..heartbeat()
+    };
+    let mut bytes = encode(&said, &keys);
+    bytes.truncate(bytes.len() - TAG_BYTES);
+    let record = bytes.len() - 15;
+    assert_eq!(bytes[record..record + 3], [FOREIGN, 0, 12]);
+    let later = [4, 192, 168, 2, 201, 9, 2, 0, 0, 0, 0, 0x67];
+    bytes[record + 2] += 12;
+    bytes.extend(later);
+    assert_eq!(decode(&signed(bytes.clone(), &keys), &keys), Ok(said));
+    bytes[record + 2] -= 1;
+    bytes.pop();
+    assert_eq!(
+        decode(&signed(bytes, &keys), &keys),
+        Err(Refused::Malformed)
+    );
+}
+
+#[test]
 fn terms_that_nobody_has_are_refused() {
     let keys = keys(b"0123456789abcdef");
     for (beat_ms, lease_ms) in [(0, 300), (100, 50), (100, 61_000)] {
@@ -171,18 +199,30 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
             sequence,
             accepted,
         });
+    let course = prop_oneof![
+        Just(Course::Defended),
+        Just(Course::Withheld),
+        Just(Course::SetAside)
+    ];
+    let foreign =
+        (any::<IpAddr>(), course, any::<[u8; 6]>()).prop_map(|(address, course, mac)| Foreign {
+            address,
+            course,
+            mac: Mac(mac),
+        });
     let lists = (
         vec(asked, 0..9),
         vec(granted, 0..9),
         vec((node(), serving()), 0..9),
         vec(any::<[u8; 6]>().prop_map(Mac), 0..4),
+        vec(foreign, 0..4),
     );
     let terms = (1_u64..20_000_000, 1_u64..3).prop_map(|(beat, count)| Terms {
         beat: Duration::from_micros(beat),
         lease: Duration::from_micros(beat * count),
     });
     (any::<[u64; 6]>(), serving(), option::of(echo), lists, terms).prop_map(
-        |(words, serving, echo, (asked, granted, alive, macs), terms)| Heartbeat {
+        |(words, serving, echo, (asked, granted, alive, macs, foreign), terms)| Heartbeat {
             from: NodeId(words[0]),
             to: NodeId(words[1]),
             incarnation: words[2],
@@ -196,6 +236,7 @@ fn any_heartbeat() -> impl Strategy<Value = Heartbeat> {
             granted,
             alive,
             macs,
+            foreign,
         },
     )
 }
@@ -225,5 +266,6 @@ fn heartbeat() -> Heartbeat {
         granted: Vec::new(),
         alive: Vec::new(),
         macs: Vec::new(),
+        foreign: Vec::new(),
     }
 }

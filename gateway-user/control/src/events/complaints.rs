@@ -3,11 +3,21 @@
 use std::collections::BTreeMap;
 
 use gateway_translate::{
-    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason,
+    Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus, Reason, Statuses,
 };
 
 use super::{Happening, Level};
 use crate::{Problem, Severity};
+
+/// The kinds that an operator looks after; what is wrong with a route its owner reads there.
+const TOLD: [Kind; 6] = [
+    Kind::SanmonConfig,
+    Kind::SanmonGatewayConfig,
+    Kind::GatewayClass,
+    Kind::Gateway,
+    Kind::ListenerSet,
+    Kind::BackendTlsPolicy,
+];
 
 /// What is wrong as far as it was told.
 #[derive(Debug, Default)]
@@ -27,10 +37,11 @@ struct Place {
 
 impl Complaints {
     /// What is wrong now and was not told yet.
-    pub(super) fn next(&mut self, statuses: &[ObjectStatus]) -> Vec<Happening> {
+    pub(super) fn next(&mut self, statuses: &Statuses) -> Vec<Happening> {
         let mut told = BTreeMap::new();
         let mut happenings = Vec::new();
-        for (place, condition) in statuses.iter().flat_map(complaints) {
+        let statuses = TOLD.iter().flat_map(|kind| statuses.of_kind(*kind));
+        for (place, condition) in statuses.flat_map(complaints) {
             let what = (condition.reason, condition.message.clone());
             if self.told.get(&place) != Some(&what) {
                 happenings.push(happening(&place, condition));
@@ -74,29 +85,8 @@ fn happening(place: &Place, condition: &Condition) -> Happening {
     }
 }
 
-/// What is wrong with an object of those that an operator looks after; what is wrong with a route its owner reads there.
+/// What is wrong with an object.
 fn complaints(status: &ObjectStatus) -> Vec<(Place, &Condition)> {
-    match status.object.kind {
-        Kind::SanmonConfig
-        | Kind::SanmonGatewayConfig
-        | Kind::GatewayClass
-        | Kind::Gateway
-        | Kind::ListenerSet
-        | Kind::BackendTlsPolicy => {}
-        Kind::HttpRoute
-        | Kind::GrpcRoute
-        | Kind::TlsRoute
-        | Kind::TcpRoute
-        | Kind::UdpRoute
-        | Kind::ReferenceGrant
-        | Kind::Service
-        | Kind::EndpointSlice
-        | Kind::Secret
-        | Kind::ConfigMap
-        | Kind::ClusterTrustBundle
-        | Kind::Namespace
-        | Kind::Node => return Vec::new(),
-    }
     let own = status.conditions.iter().map(|it| (String::new(), it));
     let listeners = status.listeners.iter().flat_map(|listener| {
         let conditions = listener.conditions.iter();
@@ -147,20 +137,20 @@ mod tests {
     #[test]
     fn what_becomes_wrong_is_told_once_and_again_when_it_comes_back() {
         let mut complaints = Complaints::default();
-        assert_eq!(complaints.next(&[web(&[])]), []);
+        assert_eq!(complaints.next(&statuses(&[])), []);
         let missing = [broken("there is no Secret default/cert")];
-        let told = complaints.next(&[web(&missing)]);
+        let told = complaints.next(&statuses(&missing));
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].reason, "InvalidCertificateRef");
         assert_eq!(
             told[0].note,
             "listener tls: there is no Secret default/cert"
         );
-        assert_eq!(complaints.next(&[web(&missing)]), []);
+        assert_eq!(complaints.next(&statuses(&missing)), []);
         let empty = [broken("Secret default/cert has no tls.crt")];
-        assert_eq!(complaints.next(&[web(&empty)]).len(), 1);
-        assert_eq!(complaints.next(&[web(&[])]), []);
-        assert_eq!(complaints.next(&[web(&empty)]).len(), 1);
+        assert_eq!(complaints.next(&statuses(&empty)).len(), 1);
+        assert_eq!(complaints.next(&statuses(&[])), []);
+        assert_eq!(complaints.next(&statuses(&empty)).len(), 1);
     }
 
     #[test]
@@ -183,6 +173,10 @@ mod tests {
     fn broken(message: &str) -> Condition {
         let (kind, status) = (ConditionType::ResolvedRefs, ConditionStatus::False);
         Condition::new(kind, status, Reason::InvalidCertificateRef, message)
+    }
+
+    fn statuses(conditions: &[Condition]) -> Statuses {
+        Statuses::from_iter([web(conditions)])
     }
 
     /// A Gateway whose listener has these conditions, and one that follows from them.

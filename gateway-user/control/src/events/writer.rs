@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_translate::{Kind, ObjectKey, ObjectStatus};
+use gateway_translate::{Kind, ObjectKey};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -113,8 +113,8 @@ impl Writer {
         for happening in self.complaints.next(&statuses) {
             self.events.tell(happening);
         }
-        let is_class = |it: &&ObjectStatus| it.object.kind == Kind::GatewayClass;
-        let class = statuses.iter().find(is_class).map(|it| &it.object);
+        let mut classes = statuses.of_kind(Kind::GatewayClass);
+        let class = classes.next().map(|it| &it.object);
         if let (Some(class), Some(problems)) = (class, problems) {
             for happening in self.complaints.problems(class, &problems) {
                 self.events.tell(happening);

@@ -18,8 +18,7 @@ pub struct Infrastructure {
 
 /// What every Gateway of ours is to have: those that the translation speaks of.
 pub(super) fn wanted(inputs: &Inputs, statuses: &Statuses) -> Vec<Infrastructure> {
-    let ours = statuses.iter().map(|it| &it.object);
-    let ours = ours.filter(|it| it.kind == Kind::Gateway);
+    let ours = statuses.of_kind(Kind::Gateway).map(|it| &it.object);
     ours.map(|gateway| {
         let object = inputs.gateways.get(&gateway.name);
         let given = object.and_then(|it| it.spec.infrastructure.as_ref());

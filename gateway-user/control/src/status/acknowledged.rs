@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ir::Generation;
-use gateway_translate::ObjectStatus;
+use gateway_translate::Statuses;
 
 use super::{Reports, conditions};
 use crate::Published;
@@ -43,7 +43,7 @@ impl Acknowledged {
         &mut self,
         now: Duration,
         reports: &Reports,
-    ) -> Option<(Generation, Vec<ObjectStatus>)> {
+    ) -> Option<(Generation, Statuses)> {
         self.advance(reports);
         if let (Some(deadline), Some((newest, _))) = (self.deadline(), self.waiting.back())
             && deadline <= now
@@ -131,7 +131,7 @@ mod tests {
 
     fn observed(it: &mut Acknowledged, now: Duration, reports: &Reports) -> Option<i64> {
         let (_, conditions) = it.conditions(now, reports)?;
-        conditions.first().map(|it| it.generation)
+        conditions.iter().next().map(|it| it.generation)
     }
 
     fn at(second: u64) -> Duration {
@@ -149,7 +149,7 @@ mod tests {
     /// A publication whose only status says which one it is.
     fn published(generation: u64) -> Arc<Published> {
         use gateway_ir::ObjectName;
-        use gateway_translate::{Kind, ObjectKey, Statuses};
+        use gateway_translate::{Kind, ObjectKey, ObjectStatus};
         let status = ObjectStatus {
             object: ObjectKey {
                 kind: Kind::GatewayClass,

@@ -7,10 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ir::{Generation, NodeName};
-use gateway_translate::{Condition, ConditionStatus, ConditionType, Kind, ObjectKey, ObjectStatus};
+use gateway_translate::{
+    Condition, ConditionStatus, ConditionType, ObjectKey, ObjectStatus, Statuses,
+};
+
+use super::PROMISED;
 
 /// How long another node is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -91,30 +96,24 @@ impl Fleet {
     }
 
     /// Holds back what not every node runs yet, and names the laggards.
-    pub fn agree(
-        &mut self,
-        now: Duration,
-        reached: Generation,
-        statuses: Vec<ObjectStatus>,
-    ) -> Vec<ObjectStatus> {
+    pub fn agree(&mut self, now: Duration, reached: Generation, statuses: &Statuses) -> Statuses {
         self.reach(now, reached);
         let mut gateways = std::mem::take(&mut self.gateways);
         let laggards = self.laggards(now);
         let mut kept = BTreeMap::new();
-        let mut agreed = Vec::with_capacity(statuses.len());
-        for status in statuses {
-            if ![Kind::Gateway, Kind::ListenerSet].contains(&status.object.kind) {
-                agreed.push(status);
-                continue;
-            }
+        let mut agreed = statuses.clone();
+        for status in PROMISED.iter().flat_map(|kind| statuses.of_kind(*kind)) {
             let object = status.object.clone();
             let mut shown = gateways.remove(&object).unwrap_or_default();
-            shown.wait = self.wait(now, &status, &shown, &laggards);
+            shown.wait = self.wait(now, status, &shown, &laggards);
             if shown.wait.is_none() {
-                shown.status = Some(status);
+                shown.status = Some(status.clone());
             }
             // While something is waited for, what was said before still holds.
-            agreed.extend(shown.status.clone().map(|it| named(it, &laggards)));
+            match &shown.status {
+                Some(said) => agreed.set(Arc::new(named(said.clone(), &laggards))),
+                None => agreed.remove(&object),
+            }
             kept.insert(object, shown);
         }
         self.gateways = kept;

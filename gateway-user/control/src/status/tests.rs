@@ -1,12 +1,10 @@
 //! What is shown in each state of the gates.
 
-use std::sync::Arc;
-
 use gateway_ir::{
     HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Routing, Service,
     SharedMap,
 };
-use gateway_translate::{ListenerStatus, Statuses};
+use gateway_translate::ListenerStatus;
 
 use super::*;
 
@@ -37,6 +35,17 @@ fn a_gate_that_is_off_says_why_at_the_listeners_that_need_it() {
 }
 
 #[test]
+fn what_fails_at_another_node_is_shown_and_leaves_this_one_ready() {
+    let published = published();
+    let mut reports = all_at(published.generation);
+    let failure = failure("tcp", "another machine has the address");
+    reports.entry(Gate::Announce).or_default().elsewhere = vec![failure];
+    let message = shown(&published, &reports, "tcp");
+    assert_eq!(message.as_deref(), Some("another machine has the address"));
+    assert!(readiness(Some(&published), &reports).ready);
+}
+
+#[test]
 fn a_failed_listener_shows_its_failure_and_leaves_the_gateway_programmed() {
     let published = published();
     let mut reports = all_at(published.generation);
@@ -47,14 +56,14 @@ fn a_failed_listener_shows_its_failure_and_leaves_the_gateway_programmed() {
         shown(&published, &reports, "web").as_deref(),
         Some("port 80 is in use")
     );
-    assert_eq!(statuses[0].conditions, gateway(&published).conditions);
+    assert_eq!(first(&statuses).conditions, gateway(&published).conditions);
 }
 
 #[test]
 fn a_gateway_without_a_working_listener_is_not_programmed() {
     let published = published();
     let statuses = conditions(&published, &Reports::new());
-    let gateway = &statuses[0].conditions[0];
+    let gateway = &first(&statuses).conditions[0];
     assert_eq!(gateway.status, ConditionStatus::False);
     assert_eq!(gateway.reason, Reason::Pending);
     assert!(gateway.message.contains("web") && gateway.message.contains("tcp"));
@@ -73,7 +82,7 @@ fn what_translation_refused_stays_as_it_is() {
     status.listeners[0].conditions = vec![refused.clone()];
     published.statuses = Statuses::from_iter([status]);
     let statuses = conditions(&published, &Reports::new());
-    assert_eq!(statuses[0].listeners[0].conditions, [refused]);
+    assert_eq!(first(&statuses).listeners[0].conditions, [refused]);
 }
 
 #[test]
@@ -134,7 +143,7 @@ fn a_listener_of_a_set_waits_for_the_gates_of_its_own() {
 
 fn shown(published: &Published, reports: &Reports, section: &str) -> Option<String> {
     let statuses = conditions(published, reports);
-    let listeners = statuses[0].listeners.iter();
+    let listeners = first(&statuses).listeners.iter();
     let conditions = listeners
         .filter(|it| it.name == section)
         .flat_map(|it| &it.conditions);
@@ -143,6 +152,10 @@ fn shown(published: &Published, reports: &Reports, section: &str) -> Option<Stri
         .filter(withdrawn)
         .map(|it| it.message.clone())
         .next()
+}
+
+fn first(statuses: &Statuses) -> &ObjectStatus {
+    statuses.iter().next().expect("a status")
 }
 
 fn all_at(generation: Generation) -> Reports {

@@ -1,14 +1,15 @@
 //! Writes statuses to the API server: the only place that does.
 //!
 //! Only the leader writes, only what really changes, and only over the version that the change was made for: a
-//! conflict reads the object again. What cannot be written is tried again, ever more slowly.
+//! conflict reads the object again. What cannot be written is tried again, ever more slowly. It looks at what has changed,
+//! here or there, and at nothing else: how many objects there are costs nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use gateway_translate::{Kind, ObjectKey, ObjectStatus};
+use gateway_translate::{Kind, ObjectKey, ObjectStatus, Statuses};
 use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};
@@ -25,13 +26,16 @@ use crate::seen_status::Seen;
 
 /// Writes at the same time.
 const WRITES_MAX: usize = 8;
+/// Writes after which it is looked again whether there are more urgent ones: the statuses of a thousand routes take
+/// seconds, and the Gateway that counts them comes first.
+const ROUND_MAX: usize = 4 * WRITES_MAX;
 /// How often a write is repeated at once because another controller was faster.
 const CONFLICTS_MAX: u32 = 5;
 /// The name under which the API server notes our fields.
 const FIELD_MANAGER: &str = "sanmon";
 
-/// What has to be in the API server, sorted.
-pub type Wanted = Option<Arc<Vec<ObjectStatus>>>;
+/// What has to be in the API server; none: that is not known yet.
+pub type Wanted = Option<Statuses>;
 
 /// What a GatewayClass is to say that it supports; none: that is not known yet.
 pub type Features = Option<Arc<Vec<&'static str>>>;
@@ -43,7 +47,10 @@ pub struct Writer {
     /// What GatewayClasses say that they support.
     features: Arc<Vec<&'static str>>,
     seen: SeenAll<Seen>,
+    wanted: Statuses,
     objects: BTreeMap<ObjectKey, Object>,
+    /// What has changed and has not been settled since, what a Gateway is made of first: the order of kinds.
+    pending: BTreeSet<ObjectKey>,
     start: Instant,
 }
 
@@ -52,9 +59,7 @@ pub struct Writer {
 struct Object {
     pace: Pace,
     /// What was wanted when it was looked at last.
-    wanted: Option<ObjectStatus>,
-    /// The form that says what is wanted; none: something is to be written.
-    settled: Option<Arc<Seen>>,
+    wanted: Option<Arc<ObjectStatus>>,
 }
 
 /// One write that is due.
@@ -63,15 +68,17 @@ struct Write {
     key: ObjectKey,
     seen: Arc<Seen>,
     patch: Value,
-    wanted: Option<ObjectStatus>,
+    wanted: Option<Arc<ObjectStatus>>,
 }
 
 #[derive(Debug)]
 enum Written {
     /// The object says what is wanted, in this form.
     Done(Seen),
-    /// The object has gone, or it will be looked at again.
+    /// The object has gone, or a change of it is on its way here.
     Needless,
+    /// This process is not the leader any more.
+    NotLeader,
     Failed(kube::Error),
 }
 
@@ -83,7 +90,9 @@ impl Writer {
             controller,
             features: Arc::default(),
             seen,
+            wanted: Statuses::default(),
             objects: BTreeMap::new(),
+            pending: BTreeSet::new(),
             start: Instant::now(),
         }
     }
@@ -98,21 +107,21 @@ impl Writer {
         let mut seen = self.seen.changes();
         loop {
             seen.mark_unchanged();
+            self.pending.append(&mut self.seen.take_touched());
             let statuses = wanted.borrow_and_update().clone();
+            let is_known = statuses.is_some();
+            if let Some(statuses) = statuses {
+                self.want(statuses);
+            }
             if let Some(features) = features.borrow_and_update().clone() {
                 self.support(features);
             }
-            let is_leader = holds(*leadership.borrow_and_update());
-            let (mut wakeup, mut looked, begin) = (None, Duration::ZERO, Instant::now());
-            if let (Some(statuses), true) = (statuses, is_leader) {
-                let (writes, next) = self.due(&statuses);
-                looked = begin.elapsed();
+            let mut wakeup = None;
+            if is_known && holds(*leadership.borrow_and_update()) {
+                let writes = self.due();
                 self.write(writes, &leadership).await;
-                wakeup = next;
+                wakeup = self.next().map(|it| self.start + it);
             }
-            // The thread that looks at every object here also reads them: at most half of it is for this.
-            sleep_until(Instant::now() + looked).await;
-            let wakeup = wakeup.map(|it| self.start + it);
             tokio::select! {
                 changed = wanted.changed() => if changed.is_err() { return },
                 changed = features.changed() => if changed.is_err() { return },
@@ -123,23 +132,23 @@ impl Writer {
         }
     }
 
+    /// Takes over what is wanted: what differs is looked at.
+    fn want(&mut self, statuses: Statuses) {
+        let changed = self.wanted.differences(&statuses);
+        self.pending.extend(changed.cloned());
+        self.wanted = statuses;
+    }
+
     /// Takes over what is supported: classes are looked at again if that is new.
     fn support(&mut self, features: Arc<Vec<&'static str>>) {
-        if self.features == features {
-            return;
-        }
-        self.features = features;
-        for (_, class) in self
-            .objects
-            .iter_mut()
-            .filter(|(key, _)| key.kind == Kind::GatewayClass)
-        {
-            class.settled = None;
+        if self.features != features {
+            self.features = features;
+            self.pending.extend(self.seen.of_kind(Kind::GatewayClass));
         }
     }
 
-    /// The writes that are due, and when the next one is.
-    fn due(&mut self, wanted: &[ObjectStatus]) -> (Vec<Write>, Option<Duration>) {
+    /// The writes that are due, the first of them; what needs none is settled.
+    fn due(&mut self) -> Vec<Write> {
         let now = self.start.elapsed();
         let stamp = stamp();
         let author = Author {
@@ -147,45 +156,48 @@ impl Writer {
             now: &stamp,
             features: &self.features,
         };
-        let seen = self.seen.all();
-        self.objects.retain(|key, _| seen.contains_key(key));
-        let wanted: BTreeMap<_, _> = wanted.iter().map(|it| (&it.object, it)).collect();
-        let (mut writes, mut next) = (Vec::new(), None::<Duration>);
-        for (key, seen) in seen {
-            let wanted = wanted.get(&key).copied();
-            let object = self.objects.entry(key.clone()).or_default();
-            let same = object.wanted.as_ref() == wanted;
-            if same
-                && object
-                    .settled
-                    .as_ref()
-                    .is_some_and(|it| Arc::ptr_eq(it, &seen))
-            {
-                continue;
+        let (mut writes, mut settled) = (Vec::new(), Vec::new());
+        for key in &self.pending {
+            if writes.len() == ROUND_MAX {
+                break;
             }
-            if !same {
-                let change = difference(object.wanted.as_ref(), wanted);
+            let Some(seen) = self.seen.one(key) else {
+                self.objects.remove(key);
+                settled.push(key.clone());
+                continue;
+            };
+            let wanted = self.wanted.shared(key);
+            let object = self.objects.entry(key.clone()).or_default();
+            if object.wanted.as_ref() != wanted {
+                let change = difference(object.wanted.as_deref(), wanted.map(AsRef::as_ref));
                 object.pace.change(now, change);
                 object.wanted = wanted.cloned();
             }
-            let Some(patch) = merge(key.kind, &seen.status(), wanted, &author) else {
-                object.settled = Some(seen);
-                continue;
-            };
-            object.settled = None;
-            let due = object.pace.due(now);
-            if due > now {
-                next = Some(next.map_or(due, |it| it.min(due)));
+            if object.pace.due(now) > now {
                 continue;
             }
-            writes.push(Write {
-                key,
-                seen,
-                patch,
-                wanted: wanted.cloned(),
-            });
+            let wanted = wanted.cloned();
+            match merge(key.kind, &seen.status(), wanted.as_deref(), &author) {
+                None => settled.push(key.clone()),
+                Some(patch) => writes.push(Write {
+                    key: key.clone(),
+                    seen,
+                    patch,
+                    wanted,
+                }),
+            }
         }
-        (writes, next)
+        for key in settled {
+            self.pending.remove(&key);
+        }
+        writes
+    }
+
+    /// When the next write is due.
+    fn next(&self) -> Option<Duration> {
+        let now = self.start.elapsed();
+        let due = |key: &ObjectKey| self.objects.get(key).map_or(now, |it| it.pace.due(now));
+        self.pending.iter().map(due).min()
     }
 
     async fn write(&mut self, writes: Vec<Write>, leadership: &watch::Receiver<Leadership>) {
@@ -193,7 +205,7 @@ impl Writer {
         let results = stream::iter(writes).map(|write| async move {
             // Each write asks anew: a Lease can end while a long queue is worked off.
             if !holds(*leadership.borrow()) {
-                return (write.key, Written::Needless);
+                return (write.key, Written::NotLeader);
             }
             let written = one(client, controller, features, &write).await;
             (write.key, written)
@@ -206,9 +218,13 @@ impl Writer {
             match written {
                 Written::Done(seen) => {
                     object.pace.written(now);
-                    object.settled = Some(self.seen.set(key, seen));
+                    self.pending.remove(&key);
+                    self.seen.set(key, seen);
                 }
-                Written::Needless => {}
+                Written::Needless => {
+                    self.pending.remove(&key);
+                }
+                Written::NotLeader => {}
                 Written::Failed(error) => {
                     object.pace.failed(now);
                     if is_code(&error, 403) && !forbidden.insert(key.kind) {
@@ -266,7 +282,8 @@ async fn one(client: &Client, controller: &str, features: &[&str], write: &Write
             features,
         };
         let current = object.data.get("status").unwrap_or(&Value::Null);
-        let Some(merged) = merge(write.key.kind, current, write.wanted.as_ref(), &author) else {
+        let wanted = write.wanted.as_deref();
+        let Some(merged) = merge(write.key.kind, current, wanted, &author) else {
             return Written::Done(seen_of(&write.seen, &object));
         };
         status = merged;

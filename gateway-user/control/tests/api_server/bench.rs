@@ -32,6 +32,8 @@ pub(crate) struct Control {
     /// Whether it needs a decision between two agents, and what that is.
     pub(crate) need: watch::Sender<Need>,
     pub(crate) verdicts: watch::Receiver<Verdict>,
+    /// What operators are to be told beside what the statuses say.
+    pub(crate) events: Events,
     _cluster: Cluster,
 }
 
@@ -59,17 +61,16 @@ impl Control {
         tokio::spawn(async move {
             while changes.changed().await.is_ok() {
                 let newest = changes.borrow_and_update().clone();
-                sender.send_replace(
-                    newest.map(|it| Arc::new(it.statuses.iter().cloned().collect::<Vec<_>>())),
-                );
+                sender.send_replace(newest.map(|it| it.statuses.clone()));
             }
         });
+        let events = Events::default();
         let publish = move |content| publisher.content(content);
         let outlook = Outlook {
             statuses: wanted,
             published: published.clone(),
             candidacy: candidacy.subscribe(),
-            events: Events::default(),
+            events: events.clone(),
             arbitration: Arbitration {
                 wanted: need.subscribe(),
                 verdict: Arc::new(verdict),
@@ -81,6 +82,7 @@ impl Control {
             candidacy,
             need,
             verdicts,
+            events,
             _cluster: cluster,
         }
     }

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use gateway_translate::Kind;
+use gateway_control::events::{Happening, Level};
+use gateway_ir::ObjectName;
+use gateway_translate::{Kind, ObjectKey};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
@@ -59,6 +61,36 @@ async fn what_becomes_wrong_is_told_once_and_counted_after_that() {
     }
     patch(&api(&admin, Kind::Gateway), "web", &json!({"spec": {"infrastructure": {"parametersRef": {"group": "sanmon.dev", "kind": "SanmonGatewayConfig", "name": "x"}}}})).await;
     wait(&admin, "there is no SanmonGatewayConfig default/x").await;
+}
+
+#[tokio::test]
+async fn what_gate_1_finds_is_told_of_the_gateway() {
+    let Some(server) = Server::start("what_gate_1_finds").await else {
+        return;
+    };
+    let admin = server.admin().await;
+    install(&admin).await;
+    install_crds(&admin).await;
+    gateway(&admin).await;
+    let control = Control::start(&server, "a").await;
+    wait(&admin, "there is no Secret default/cert").await;
+    let note = "another machine, with the MAC 02:00:00:00:00:66, has 192.0.2.1";
+    control.events.tell(Happening {
+        regarding: ObjectKey {
+            kind: Kind::Gateway,
+            name: ObjectName::new("default", "web"),
+        },
+        level: Level::Warning,
+        reason: "AddressConflict",
+        action: "Announce",
+        note: note.to_owned(),
+    });
+    let told = wait(&admin, note).await;
+    assert_eq!(told.reason.as_deref(), Some("AddressConflict"));
+    assert_eq!(told.type_.as_deref(), Some("Warning"));
+    let regarding = told.regarding.expect("an object");
+    assert_eq!(regarding.name.as_deref(), Some("web"));
+    assert!(regarding.uid.is_some_and(|it| !it.is_empty()));
 }
 
 /// Waits for an event whose note has these words.

@@ -11,6 +11,7 @@ mod foreign;
 mod infrastructure;
 mod leadership;
 mod membership;
+mod rights;
 mod server;
 mod turmoil;
 

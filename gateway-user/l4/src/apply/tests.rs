@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use gateway_common::endpoint::REFUSED;
 use gateway_common::sieve;
 use gateway_ir::{
-    ListenerId, NodeName, ObjectName, Pool, Protocol, Service as Frontend, ServiceTarget, Snapshot,
-    Vip, WeightedEndpoint,
+    Choice, ListenerId, NodeName, ObjectName, Pool, Protocol, Service as Frontend, ServiceTarget,
+    Snapshot, Vip, WeightedEndpoint,
 };
 use proptest::prelude::*;
 
@@ -182,6 +182,7 @@ fn snapshot(services: &[(u16, Vec<u8>)]) -> Snapshot {
         address: vip(*port),
         gateway: ObjectName::new("default", "gateway"),
         pool: "lan".to_owned(),
+        choice: Choice::Automatic,
     };
     Snapshot {
         vips: services.iter().map(announced).collect(),

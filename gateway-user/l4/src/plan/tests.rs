@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use gateway_ir::{ListenerId, ObjectName, Pool, Service as Frontend, Vip};
+use gateway_ir::{Choice, ListenerId, ObjectName, Pool, Service as Frontend, Vip};
 
 use super::*;
 
@@ -213,6 +213,7 @@ fn snapshot(services: &[(u16, &[&str])]) -> Snapshot {
             address: vip,
             gateway: ObjectName::new("default", "gateway"),
             pool: "lan".to_owned(),
+            choice: Choice::Automatic,
         }],
         pools: vec![Pool {
             name: "lan".to_owned(),

@@ -50,10 +50,12 @@ fn apply(
         Some(Ok(refresh)) => settings.refresh = refresh,
         Some(Err(why)) => refused.push(why),
     }
-    match given.conflict_policy {
-        None => {}
-        Some(ConflictPolicy::Defend) => settings.conflicts = gateway_ir::ConflictPolicy::Defend,
-        Some(ConflictPolicy::Yield) => settings.conflicts = gateway_ir::ConflictPolicy::Yield,
+    if let Some(policy) = given.conflict_policy {
+        settings.conflicts = match policy {
+            ConflictPolicy::Defend => gateway_ir::ConflictPolicy::Defend,
+            ConflictPolicy::Yield => gateway_ir::ConflictPolicy::Yield,
+            ConflictPolicy::Reallocate => gateway_ir::ConflictPolicy::Reallocate,
+        };
     }
     for text in &given.witnesses {
         match witness(text) {

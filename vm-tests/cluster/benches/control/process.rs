@@ -23,16 +23,17 @@ impl Agent {
         }
     }
 
-    /// Its memory, shared pages by share.
+    /// Its memory, shared pages by share, and how much of it is no file's.
     pub(crate) fn memory(&self) -> anyhow::Result<String> {
         let text = fs::read_to_string(self.process.join("smaps_rollup"))?;
-        let line = text.lines().find_map(|it| it.strip_prefix("Pss:"));
-        let kib: f64 = line
-            .and_then(|it| it.trim().strip_suffix(" kB"))
-            .context("no Pss")?
-            .trim()
-            .parse()?;
-        Ok(format!("{:.1} MiB (PSS)", kib / 1_024.0))
+        let mebibytes = |name: &str| {
+            let line = text.lines().find_map(|it| it.strip_prefix(name));
+            let kib = line.and_then(|it| it.trim().strip_suffix(" kB"));
+            let kib: f64 = kib.with_context(|| format!("no {name}"))?.trim().parse()?;
+            Ok::<_, anyhow::Error>(kib / 1_024.0)
+        };
+        let (all, own) = (mebibytes("Pss:")?, mebibytes("Pss_Anon:")?);
+        Ok(format!("{all:.1} MiB (PSS), {own:.1} of it anonymous"))
     }
 
     /// How much of a core it takes.

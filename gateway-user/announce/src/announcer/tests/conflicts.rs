@@ -3,6 +3,8 @@
 use gateway_ir::ConflictPolicy;
 
 use super::*;
+use crate::conflict::ForeignClaim;
+use crate::membership::heartbeat::Course;
 
 const FOREIGN: Mac = Mac([2, 0, 0, 0, 0, 0x66]);
 
@@ -75,6 +77,69 @@ fn yielded_address_is_silent_at_once() {
 }
 
 #[test]
+fn address_is_set_aside_when_a_second_claim_comes_within_ten_seconds() {
+    let mut announcer = announced(ConflictPolicy::Reallocate);
+    announcer.contest(at(10_010), &[claim(FOREIGN, 10_000)]);
+    let commands = drain(&mut announcer);
+    assert_eq!(operations(&commands), [1, 2, 1], "it is defended and asked");
+    assert_eq!(announcer.aside(), BTreeMap::new());
+    announcer.contest(at(20_010), &[claim(FOREIGN, 20_000)]);
+    assert_eq!(announcer.aside(), BTreeMap::new(), "that was long ago");
+    assert_eq!(decision(&announcer), Decision::Announce);
+    drain(&mut announcer);
+    announcer.contest(at(20_100), &[claim(FOREIGN, 20_050)]);
+    assert_eq!(drain(&mut announcer), [answer("192.168.2.200", 3, 0)]);
+    let aside = BTreeMap::from([("192.168.2.200".parse().unwrap(), FOREIGN)]);
+    assert_eq!(announcer.aside(), aside);
+    let owner = announcer.owners(at(20_100)).remove(0);
+    let in_use = Decision::Withhold(Reason::InUse(FOREIGN));
+    assert_eq!(owner.decision, in_use);
+    assert_eq!(owner.foreign.map(|it| it.course), Some(Course::SetAside));
+}
+
+#[test]
+fn address_that_another_machine_has_before_the_first_use_is_set_aside_at_once() {
+    let mut announcer = cautious();
+    let vips = [vip("192.168.2.200")];
+    announcer.update(at(0), moving(&vips, &[eth0(3)]));
+    announcer.contest(at(150), &[claim(FOREIGN, 140)]);
+    let aside: Vec<_> = announcer.aside().into_keys().collect();
+    assert_eq!(aside, [vips[0].address]);
+    let others = [vip("192.168.2.201")];
+    announcer.update(at(200), moving(&others, &[eth0(3)]));
+    assert_eq!(announcer.aside().len(), 1, "it stays so");
+    announcer.update(at(300), view(&others, &[eth0(3)]));
+    assert_eq!(
+        announcer.aside().len(),
+        0,
+        "until it is not wanted any more"
+    );
+}
+
+#[test]
+fn address_that_the_gateway_names_is_defended_where_others_move() {
+    let mut announcer = announcer();
+    let vips = [Vip {
+        choice: Choice::Named,
+        ..vip("192.168.2.200")
+    }];
+    announcer.update(at(0), moving(&vips, &[eth0(3)]));
+    (0..=100).for_each(|it| announcer.advance(at(it * 100)));
+    drain(&mut announcer);
+    for ms in [10_000, 10_500, 11_000] {
+        announcer.contest(at(ms + 10), &[claim(FOREIGN, ms)]);
+    }
+    assert_eq!(operations(&drain(&mut announcer)), [1, 2]);
+    assert_eq!(announcer.aside(), BTreeMap::new());
+    let owner = announcer.owners(at(11_010)).remove(0);
+    assert_eq!(owner.decision, Decision::Announce);
+    assert_eq!(owner.foreign.map(|it| it.course), Some(Course::Defended));
+    announcer.advance(at(71_000));
+    let owner = announcer.owners(at(71_000)).remove(0);
+    assert_eq!((owner.conflict, owner.foreign), (None, None), "it is over");
+}
+
+#[test]
 fn own_frames_old_claims_and_the_same_claim_again_are_no_conflict() {
     let mut announcer = announced(ConflictPolicy::Yield);
     announcer.contest(at(10_010), &[claim(ETH0, 10_000)]);
@@ -100,6 +165,18 @@ fn cautious() -> Announcer {
         lease: LEASE,
         ..Settings::new(NodeName("node-1".into()))
     })
+}
+
+fn moving<'a>(vips: &'a [Vip], interfaces: &'a [Interface]) -> View<'a> {
+    static RULES: std::sync::OnceLock<AnnounceSettings> = std::sync::OnceLock::new();
+    let rules = RULES.get_or_init(|| AnnounceSettings {
+        conflicts: ConflictPolicy::Reallocate,
+        ..AnnounceSettings::default()
+    });
+    View {
+        rules,
+        ..view(vips, interfaces)
+    }
 }
 
 /// A node that has answered for a while.

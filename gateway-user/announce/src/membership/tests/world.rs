@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use gateway_ir::{AddressRange, Mac};
+
 use super::super::heartbeat::{Heartbeat, NodeId, Serving};
 use super::super::pair::Verdict;
 use super::super::terms::Terms;
@@ -57,6 +59,7 @@ pub(super) struct World {
     favoured: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     /// Those that serve nothing of it.
     barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
+    movable: Vec<AddressRange>,
 }
 
 struct Node {
@@ -133,6 +136,7 @@ impl World {
             hole_at: Duration::ZERO,
             favoured: BTreeMap::new(),
             barred: BTreeMap::new(),
+            movable: Vec::new(),
         };
         for _ in 0..nodes {
             let node = Node {
@@ -272,6 +276,30 @@ impl World {
         self.favour(index);
     }
 
+    /// Which addresses are set aside when another machine has them.
+    pub(super) fn move_from(&mut self, movable: &[&str]) {
+        let ranges = movable.iter().map(|it| it.parse().unwrap());
+        self.movable = ranges.collect();
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
+    /// A node finds that another machine has the first address.
+    pub(super) fn set_aside(&mut self, index: usize) {
+        let vip = self.vips[0];
+        let membership = self.nodes[index].membership.as_mut().unwrap();
+        membership.set_aside(vip, Mac([2, 0, 0, 0, 0, 0x66]));
+    }
+
+    /// How many addresses each node knows as set aside.
+    pub(super) fn aside(&self) -> Vec<usize> {
+        let nodes = self.nodes.iter().map(|it| it.membership.as_ref());
+        nodes
+            .map(|it| it.map_or(0, |it| it.aside().len()))
+            .collect()
+    }
+
     fn scene(&self, terms: Terms) -> Scene {
         let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
         Scene {
@@ -281,6 +309,7 @@ impl World {
             terms,
             favoured: self.favoured.clone(),
             barred: self.barred.clone(),
+            movable: self.movable.clone(),
             witnesses: self
                 .routed
                 .then_some([192, 168, 2, 1].into())

@@ -29,20 +29,22 @@ const PLACE: &str = "cluster";
 #[derive(Debug, Default)]
 pub(super) struct Store {
     inputs: Inputs,
-    records: BTreeMap<ObjectKey, Record>,
+    /// Of everything that the translation reads of an object.
+    hashes: BTreeMap<ObjectKey, u64>,
+    /// Of the objects that name Secrets and the like.
+    references: BTreeMap<ObjectKey, References>,
+    /// Of the objects that cannot be read.
+    problems: BTreeMap<ObjectKey, String>,
     shown: Shown,
     changed: bool,
 }
 
-/// What is remembered of an object beside itself.
-#[derive(Debug, Default)]
-struct Record {
-    /// Of everything that the translation reads.
-    hash: u64,
-    references: BTreeSet<ObjectKey>,
+/// What an object names.
+#[derive(Debug)]
+struct References {
     /// The class of a Gateway.
     class: Option<String>,
-    problem: Option<String>,
+    objects: BTreeSet<ObjectKey>,
 }
 
 impl Store {
@@ -84,22 +86,27 @@ impl Store {
         trim(kind, &mut data);
         let value = whole(resource, &metadata, data);
         let hash = hash_of(&value);
-        let record = self.records.entry(key.clone()).or_default();
-        if record.hash == hash {
+        if self.hashes.insert(key.clone(), hash) == Some(hash) {
             return key;
         }
-        record.hash = hash;
-        record.references = references(&value, &key.name.namespace);
-        record.class = class_of(kind, &value);
+        let objects = references(&value, &key.name.namespace);
+        if objects.is_empty() {
+            self.references.remove(&key);
+        } else {
+            let class = class_of(kind, &value);
+            self.references
+                .insert(key.clone(), References { class, objects });
+        }
         match Object::from_value(kind.as_str(), &resource.api_version, value) {
             Ok(object) => {
-                record.problem = None;
+                self.problems.remove(&key);
                 self.inputs.insert(object);
             }
             Err(error) => {
                 let source = std::error::Error::source(&error);
                 let why = source.map_or_else(|| error.to_string(), ToString::to_string);
-                record.problem = Some(format!("cannot be read, its last good form counts: {why}"));
+                let problem = format!("cannot be read, its last good form counts: {why}");
+                self.problems.insert(key.clone(), problem);
             }
         }
         self.changed = true;
@@ -110,7 +117,9 @@ impl Store {
     pub(super) fn remove(&mut self, key: &ObjectKey) {
         self.shown.statuses.remove(key);
         self.shown.services.remove(key);
-        if self.records.remove(key).is_some() {
+        self.references.remove(key);
+        self.problems.remove(key);
+        if self.hashes.remove(key).is_some() {
             self.inputs.remove(key);
             self.changed = true;
         }
@@ -118,7 +127,7 @@ impl Store {
 
     /// Forgets the objects of a kind that are not listed any more.
     pub(super) fn retain(&mut self, kind: Kind, listed: &BTreeSet<ObjectKey>) {
-        let gone = self.records.keys().filter(|it| it.kind == kind);
+        let gone = self.hashes.keys().filter(|it| it.kind == kind);
         let gone: Vec<_> = gone.filter(|it| !listed.contains(it)).cloned().collect();
         for key in gone {
             self.remove(&key);
@@ -127,11 +136,11 @@ impl Store {
 
     /// The Secrets and ConfigMaps that are to be watched: those that Gateways of our classes and other objects name.
     pub(super) fn referenced(&self, controller: &str) -> BTreeSet<ObjectKey> {
-        let records = self.records.values().filter(|it| match &it.class {
+        let references = self.references.values().filter(|it| match &it.class {
             Some(class) => self.is_ours(class, controller),
             None => true,
         });
-        records.flat_map(|it| it.references.clone()).collect()
+        references.flat_map(|it| it.objects.clone()).collect()
     }
 
     fn is_ours(&self, class: &str, controller: &str) -> bool {
@@ -154,13 +163,9 @@ impl Store {
     }
 
     fn problems(&self, others: &BTreeSet<Problem>) -> Vec<Problem> {
-        let records = self.records.iter();
-        let own = records.filter_map(|(key, record)| {
-            let message = record.problem.clone()?;
-            Some(Problem {
-                object: Some(key.to_string()),
-                ..problem(message)
-            })
+        let own = self.problems.iter().map(|(key, message)| Problem {
+            object: Some(key.to_string()),
+            ..problem(message.clone())
         });
         let mut problems: Vec<_> = own.chain(others.iter().cloned()).collect();
         problems.sort();
