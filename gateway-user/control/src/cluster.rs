@@ -231,11 +231,13 @@ fn part<T: Clone + PartialEq + Send + Sync + 'static>(
 }
 
 async fn connect(connection: &Connection) -> Result<Client, ConnectError> {
-    let config = match connection {
+    let mut config = match connection {
         Connection::Kubeconfig(file) => from_file(file).await?,
         Connection::InCluster => Config::incluster().map_err(ConnectError::NotInCluster)?,
         Connection::Server(server) => from_service_account(server.clone()),
     };
+    // It would repeat a write for minutes, whoever is the leader by then. Who asks has pauses of its own.
+    config.default_retry = false;
     Client::try_from(config).map_err(ConnectError::Client)
 }
 

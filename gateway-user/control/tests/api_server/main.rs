@@ -13,6 +13,7 @@ mod leadership;
 mod membership;
 mod rights;
 mod server;
+mod turmoil;
 
 use std::time::{Duration, Instant};
 

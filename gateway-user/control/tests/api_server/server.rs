@@ -22,6 +22,8 @@ pub(crate) struct Server {
     programs: Programs,
     folder: TempDir,
     ports: [u16; 3],
+    /// The API server's port, when it is on another one for a while.
+    home: Option<u16>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -65,6 +67,7 @@ impl Server {
             programs,
             folder,
             ports,
+            home: None,
             _turn: turn,
         };
         server.wait().await;
@@ -80,6 +83,20 @@ impl Server {
     pub(crate) async fn resume(&mut self) {
         self.api_server = start_api_server(&self.programs, self.folder.path(), &self.ports);
         self.wait().await;
+    }
+
+    /// Starts it again where those who knew it do not find it.
+    pub(crate) async fn move_away(&mut self) {
+        let [_, _, other] = free_ports();
+        self.home = Some(std::mem::replace(&mut self.ports[2], other));
+        self.resume().await;
+    }
+
+    /// Starts it again where it was at first.
+    pub(crate) async fn move_back(&mut self) {
+        let [_, _, port] = &mut self.ports;
+        *port = self.home.take().unwrap_or(*port);
+        self.resume().await;
     }
 
     /// A kubeconfig with a token.
@@ -101,10 +118,17 @@ impl Server {
 
     /// A client that may do everything.
     pub(crate) async fn admin(&self) -> Client {
+        self.admin_as(None).await
+    }
+
+    /// One that does it in somebody's name, and with his rights.
+    pub(crate) async fn admin_as(&self, user: Option<&str>) -> Client {
         let kubeconfig = Kubeconfig::read_from(self.kubeconfig("admin")).expect("a kubeconfig");
         let options = KubeConfigOptions::default();
         let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-        Client::try_from(config.expect("a configuration")).expect("a client")
+        let mut config = config.expect("a configuration");
+        config.auth_info.impersonate = user.map(str::to_owned);
+        Client::try_from(config).expect("a client")
     }
 
     async fn wait(&self) {

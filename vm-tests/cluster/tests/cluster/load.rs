@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use futures_util::future::join_all;
-use gateway_vm_tests::client::{Connection, Get, Transport};
+use gateway_vm_tests::client::{self, Connection, Get, Transport};
 use gateway_vm_tests::deadline::bounded;
 use nix::sched::{CloneFlags, setns};
+use tokio::time::timeout;
 
 use http2::Multiplexed;
 
@@ -25,6 +26,9 @@ const PER_CONNECTION: usize = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 /// Failures of a client after which it gives up: what it says is clear by then.
 const FAILURES_MAX: usize = 50;
+
+/// How long a single request may take: less than a connection's second attempt.
+const ONCE_MAX: Duration = Duration::from_millis(800);
 
 /// What clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +136,35 @@ enum Fate {
     /// The connection has ended before it was sent: another one takes it.
     Unsent,
     Lost(anyhow::Error),
+}
+
+/// What became of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// This status.
+    Status(u16),
+    /// Nobody takes a connection, or who took it said nothing.
+    NoAnswer,
+}
+
+/// Asks once, on a connection of its own.
+pub(crate) fn ask_once(client: &Path, to: SocketAddr) -> anyhow::Result<Outcome> {
+    let network = network(client)?;
+    let asking = std::thread::spawn(move || {
+        setns(network, CloneFlags::CLONE_NEWNET)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let page = Get::new("load.example", "/");
+        let asked = client::get(to, &Transport::Plain, &page);
+        let asked = runtime.block_on(async { timeout(ONCE_MAX, asked).await });
+        Ok(match asked {
+            Ok(Ok(reply)) => Outcome::Status(reply.status),
+            Ok(Err(_)) | Err(_) => Outcome::NoAnswer,
+        })
+    });
+    let asked = asking.join();
+    asked.map_err(|_panic| anyhow!("the client panicked"))?
 }
 
 async fn ask(kind: Kind, to: SocketAddr, stopped: &AtomicBool) -> Seen {

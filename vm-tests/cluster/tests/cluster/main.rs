@@ -4,6 +4,7 @@
 
 mod bed;
 mod examples;
+mod leaving;
 mod load;
 mod outage;
 mod pods;
