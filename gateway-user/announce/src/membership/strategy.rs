@@ -24,7 +24,7 @@ struct Ground<'a> {
 }
 
 /// What a decision has come to so far.
-struct Course {
+struct Progress {
     /// When something else is due.
     due: Option<Duration>,
     /// The addresses that this node holds or asks for.
@@ -54,14 +54,14 @@ impl Membership {
             plan: &plan,
         };
         let candidates = self.candidates.values();
-        let mut course = Course {
+        let mut progress = Progress {
             due: None,
             load: candidates.filter(|it| it.state != State::Idle).count(),
         };
         for (vip, candidate) in &mut self.candidates {
             let before = candidate.state;
             match self.scene.vips.get(vip) {
-                Some(Fitness::Fit) => ground.consider(*vip, candidate, &mut course),
+                Some(Fitness::Fit) => ground.consider(*vip, candidate, &mut progress),
                 Some(Fitness::Unfit) | None => {
                     if candidate.state != State::Idle {
                         candidate.drop_claim(now, Duration::ZERO);
@@ -74,7 +74,7 @@ impl Membership {
         let leases = self.candidates.iter();
         let leases = leases.filter(|(_, it)| it.held_since().is_some());
         let ends = leases.filter_map(|(vip, it)| self.until(*vip, it));
-        self.due = ends.chain(course.due).min();
+        self.due = ends.chain(progress.due).min();
     }
 
     /// Puts together what the voters say.
@@ -197,15 +197,15 @@ impl Membership {
 }
 
 impl Ground<'_> {
-    fn consider(&self, vip: IpAddr, candidate: &mut Candidate, course: &mut Course) {
+    fn consider(&self, vip: IpAddr, candidate: &mut Candidate, progress: &mut Progress) {
         match candidate.state {
             State::Idle => {
-                if let Some(at) = self.ask_at(vip, candidate, course.load) {
+                if let Some(at) = self.ask_at(vip, candidate, progress.load) {
                     if at <= self.now {
                         candidate.ask(self.now, self.next);
-                        course.load += 1;
+                        progress.load += 1;
                     } else {
-                        course.due = Some(course.due.map_or(at, |due| due.min(at)));
+                        progress.due = Some(progress.due.map_or(at, |due| due.min(at)));
                     }
                 }
             }

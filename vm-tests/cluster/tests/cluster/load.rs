@@ -247,7 +247,7 @@ fn lost_unless_unsent(error: anyhow::Error) -> Fate {
 }
 
 /// The network that a script enters.
-fn network(script: &Path) -> anyhow::Result<File> {
+pub(crate) fn network(script: &Path) -> anyhow::Result<File> {
     let text = fs::read_to_string(script)?;
     let mut words = text.split_whitespace();
     words

@@ -3,6 +3,7 @@
 //! They need root and the programs that `cargo xtask cluster up` builds, and say that they are skipped without them.
 
 mod bed;
+mod conflict;
 mod examples;
 mod leaving;
 mod load;
