@@ -34,7 +34,7 @@ use self::heartbeat::{Asked, Heartbeat, NodeId, Serving, SetId};
 use self::pair::Verdict;
 use self::peers::{Peer, Sent, Worth};
 use self::picture::Picture;
-use self::rank::Plan;
+use self::rank::{Plan, Standing};
 use self::sets::Sets;
 use self::terms::Terms;
 use self::witness::{Question, Witnesses};

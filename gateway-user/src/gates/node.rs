@@ -415,10 +415,8 @@ impl Node {
         if owners == self.owners && aside == self.aside {
             return;
         }
-        if aside != self.aside {
-            warn!(?aside, "addresses that other machines have are set aside");
-            self.aside = aside;
-        }
+        showing::log_aside(&self.aside, &aside);
+        self.aside = aside;
         for owner in &owners {
             let last = self.owners.iter().find(|it| it.vip == owner.vip);
             let node = match owner.decision {

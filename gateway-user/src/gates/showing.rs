@@ -1,6 +1,6 @@
 //! What gate 1 does, in words: for the log, `sanmon get owners` and conditions. Pure but for the log.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,16 @@ pub(super) fn log(last: Option<&Ownership>, owner: &Ownership, node: Option<&Nod
     }
     if owner.rival.is_some() && last.and_then(|it| it.rival) != owner.rival {
         warn!(%vip, "the other node has answered for the address as well");
+    }
+}
+
+/// Says which addresses are set aside now, or no longer.
+pub(super) fn log_aside(last: &BTreeMap<IpAddr, Mac>, aside: &BTreeMap<IpAddr, Mac>) {
+    for (address, mac) in aside.iter().filter(|it| !last.contains_key(it.0)) {
+        warn!(%address, %mac, "set aside: another machine has the address");
+    }
+    for address in last.keys().filter(|it| !aside.contains_key(it)) {
+        info!(%address, "not set aside any more");
     }
 }
 

@@ -123,21 +123,10 @@ fn programmed(gateway: &GatewayState, addressing: &Addressing) -> Condition {
 }
 
 fn remarks(gateway: &GatewayState) -> String {
-    let ipv6 = ipv6_remark(gateway).into_iter().map(str::to_owned);
     let avoided = gateway.avoided.iter().map(|(address, mac)| {
         format!("{address} is set aside: another machine has it, with the MAC {mac}")
     });
-    ipv6.chain(avoided).collect::<Vec<_>>().join("; ")
-}
-
-/// Says what is known not to work yet rather than nothing.
-fn ipv6_remark(gateway: &GatewayState) -> Option<&'static str> {
-    match &gateway.addresses {
-        Addresses::Vips(vips) if vips.iter().any(|vip| vip.address.is_ipv6()) => {
-            Some("IPv6 addresses are assigned, but not announced or steered yet")
-        }
-        Addresses::Vips(_) | Addresses::Local(_) | Addresses::None => None,
-    }
+    avoided.collect::<Vec<_>>().join("; ")
 }
 
 fn addresses(gateway: &GatewayState, settings: &Settings) -> Vec<IpAddr> {

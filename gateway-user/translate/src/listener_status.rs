@@ -100,11 +100,6 @@ pub(crate) fn unprogrammed(
             let message = format!("TCP and UDP need an announced address: {why}");
             Some(Problem::new(Reason::Pending, message))
         }
-        (Addresses::Vips(vips), _) if vips.iter().all(|vip| vip.address.is_ipv6()) => {
-            let message =
-                "IPv6 addresses are not announced or steered yet: ask for an IPv4 address";
-            Some(Problem::new(Reason::Pending, message))
-        }
         (Addresses::Local(_) | Addresses::Vips(_), _) => None,
     }
 }

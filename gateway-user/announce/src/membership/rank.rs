@@ -7,6 +7,17 @@ use std::net::IpAddr;
 use super::Scene;
 use super::heartbeat::{NodeId, Serving, fnv};
 
+/// Whose an address is, as far as the voters say that are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nobody's that lives.
+    Free,
+    /// Some have granted it to this node.
+    Sought(NodeId),
+    /// A majority has granted it to this node.
+    Owned(NodeId),
+}
+
 /// The nodes and addresses as they are known, and what follows for the free ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Plan {
@@ -15,7 +26,7 @@ pub(super) struct Plan {
     candidates: Vec<(NodeId, Serving)>,
     loads: BTreeMap<NodeId, usize>,
     vips: usize,
-    /// The free addresses, each with the nodes in the order in which they should ask.
+    /// The addresses without an owner, each with the nodes in the order in which they should ask.
     orders: BTreeMap<IpAddr, Vec<NodeId>>,
 }
 
@@ -23,7 +34,7 @@ impl Plan {
     /// Makes the plan; every node that knows the same makes the same.
     pub(super) fn new(
         alive: &[(NodeId, Serving)],
-        owners: &BTreeMap<IpAddr, Option<NodeId>>,
+        standings: &BTreeMap<IpAddr, Standing>,
         scene: &Scene,
     ) -> Self {
         let mut plan = Self {
@@ -34,22 +45,31 @@ impl Plan {
                 .copied()
                 .filter(|(_, serving)| *serving != Serving::Nothing)
                 .collect(),
-            vips: owners.len(),
+            vips: standings.len(),
             ..Self::default()
         };
-        for owner in owners.values().flatten() {
-            *plan.loads.entry(*owner).or_default() += 1;
-        }
-        for vip in owners
-            .iter()
-            .filter(|(_, owner)| owner.is_none())
-            .map(|(vip, _)| *vip)
-        {
-            let order = plan.order(vip);
-            if let Some(first) = order.first() {
-                *plan.loads.entry(*first).or_default() += 1;
+        for standing in standings.values() {
+            match standing {
+                Standing::Free => {}
+                Standing::Sought(node) | Standing::Owned(node) => plan.assign(*node),
             }
-            plan.orders.insert(vip, order);
+        }
+        for (vip, standing) in standings {
+            let order = match standing {
+                Standing::Owned(_) => continue,
+                Standing::Sought(node) => {
+                    let mut order = plan.order(*vip);
+                    order.retain(|it| it != node);
+                    order.insert(0, *node);
+                    order
+                }
+                Standing::Free => {
+                    let order = plan.order(*vip);
+                    order.first().into_iter().for_each(|it| plan.assign(*it));
+                    order
+                }
+            };
+            plan.orders.insert(*vip, order);
         }
         plan
     }
@@ -61,6 +81,21 @@ impl Plan {
             .iter()
             .position(|it| *it == node)
             .unwrap_or(order.len())
+    }
+
+    /// Whether a node that holds or asks for so many addresses already should leave one to others: as good ones hold less,
+    /// of those that surely can have it.
+    pub(super) fn is_for_others(&self, vip: IpAddr, node: NodeId, load: usize) -> bool {
+        let load_max = self.load_max();
+        let own = self.candidates.iter().find(|it| it.0 == node);
+        let Some(own) = own.filter(|_| load >= load_max) else {
+            return false;
+        };
+        let own = self.class(vip, *own);
+        let mut others = self.candidates.iter().filter(|(other, serving)| {
+            *other != node && *serving == Serving::Everything && self.may_ask(vip, *other)
+        });
+        others.any(|it| self.class(vip, *it) <= own && self.load(it.0) < load_max)
     }
 
     /// The most addresses that a node should hold.
@@ -103,6 +138,11 @@ impl Plan {
         barred.is_none_or(|it| !it.contains(&node))
     }
 
+    /// How good a node is for an address, whatever it holds: the lowest is the best.
+    fn class(&self, vip: IpAddr, (node, serving): (NodeId, Serving)) -> (bool, bool) {
+        (serving == Serving::Reserve, !self.is_favoured(vip, node))
+    }
+
     fn load(&self, node: NodeId) -> usize {
         self.loads.get(&node).copied().unwrap_or_default()
     }
@@ -113,10 +153,8 @@ impl Plan {
         let mut keyed: Vec<_> = able
             .map(|(node, serving)| {
                 let full = self.load(*node) >= self.load_max();
-                let reserve = *serving == Serving::Reserve;
-                let lesser = !self.is_favoured(vip, *node);
                 let score = std::cmp::Reverse(score(vip, *node));
-                (reserve, lesser, full, score, *node)
+                (self.class(vip, (*node, *serving)), full, score, *node)
             })
             .collect();
         keyed.sort_unstable();

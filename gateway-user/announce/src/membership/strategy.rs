@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Candidate, Fitness, Membership, NodeId, Picture, Plan, Serving, State};
+use super::{Candidate, Fitness, Membership, NodeId, Picture, Plan, Serving, Standing, State};
 
 /// What a decision is made on.
 struct Ground<'a> {
@@ -23,12 +23,19 @@ struct Ground<'a> {
     plan: &'a Plan,
 }
 
+/// What a decision has come to so far.
+struct Course {
+    /// When something else is due.
+    due: Option<Duration>,
+    /// The addresses that this node holds or asks for.
+    load: usize,
+}
+
 impl Membership {
     /// Goes through all addresses and notes when that is due again.
     pub(super) fn decide(&mut self, now: Duration) {
         self.look(now);
-        let owners = self.owners();
-        let mut plan = Plan::new(self.picture.alive(), &owners, &self.scene);
+        let mut plan = Plan::new(self.picture.alive(), &self.standings(), &self.scene);
         self.hold(now);
         let ground = Ground {
             now,
@@ -46,11 +53,15 @@ impl Membership {
             picture: &self.picture,
             plan: &plan,
         };
-        let mut due = None;
+        let candidates = self.candidates.values();
+        let mut course = Course {
+            due: None,
+            load: candidates.filter(|it| it.state != State::Idle).count(),
+        };
         for (vip, candidate) in &mut self.candidates {
             let before = candidate.state;
             match self.scene.vips.get(vip) {
-                Some(Fitness::Fit) => ground.consider(*vip, candidate, &mut due),
+                Some(Fitness::Fit) => ground.consider(*vip, candidate, &mut course),
                 Some(Fitness::Unfit) | None => {
                     if candidate.state != State::Idle {
                         candidate.drop_claim(now, Duration::ZERO);
@@ -63,7 +74,7 @@ impl Membership {
         let leases = self.candidates.iter();
         let leases = leases.filter(|(_, it)| it.held_since().is_some());
         let ends = leases.filter_map(|(vip, it)| self.until(*vip, it));
-        self.due = ends.chain(due).min();
+        self.due = ends.chain(course.due).min();
     }
 
     /// Puts together what the voters say.
@@ -86,10 +97,17 @@ impl Membership {
         self.picture = picture;
     }
 
-    fn owners(&self) -> BTreeMap<IpAddr, Option<NodeId>> {
+    /// Whose the addresses are. What the dead have is free, although some voters have not forgotten it yet.
+    fn standings(&self) -> BTreeMap<IpAddr, Standing> {
+        let alive = self.picture.alive();
+        let lives = |node: NodeId| alive.binary_search_by_key(&node, |it| it.0).is_ok();
+        let standing = |vip| match self.picture.leader(vip).filter(|it| lives(it.0)) {
+            None => Standing::Free,
+            Some((node, votes)) if votes >= self.sets.majority() => Standing::Owned(node),
+            Some((node, _)) => Standing::Sought(node),
+        };
         let vips = self.scene.vips.keys();
-        vips.map(|vip| (*vip, self.picture.leader(*vip).map(|it| it.0)))
-            .collect()
+        vips.map(|vip| (*vip, standing(*vip))).collect()
     }
 
     /// An address that a majority has granted by now is held.
@@ -179,14 +197,15 @@ impl Membership {
 }
 
 impl Ground<'_> {
-    fn consider(&self, vip: IpAddr, candidate: &mut Candidate, due: &mut Option<Duration>) {
+    fn consider(&self, vip: IpAddr, candidate: &mut Candidate, course: &mut Course) {
         match candidate.state {
             State::Idle => {
-                if let Some(at) = self.ask_at(vip, candidate) {
+                if let Some(at) = self.ask_at(vip, candidate, course.load) {
                     if at <= self.now {
                         candidate.ask(self.now, self.next);
+                        course.load += 1;
                     } else {
-                        *due = Some(due.map_or(at, |due| due.min(at)));
+                        course.due = Some(course.due.map_or(at, |due| due.min(at)));
                     }
                 }
             }
@@ -219,7 +238,7 @@ impl Ground<'_> {
     }
 
     /// When this node should ask for an address.
-    fn ask_at(&self, vip: IpAddr, candidate: &mut Candidate) -> Option<Duration> {
+    fn ask_at(&self, vip: IpAddr, candidate: &mut Candidate, load: usize) -> Option<Duration> {
         let may_ask = self.serving != Serving::Nothing && self.plan.may_ask(vip, self.me);
         if !may_ask || !self.picture.is_connected() {
             candidate.free_since = None;
@@ -237,7 +256,13 @@ impl Ground<'_> {
             .free_since
             .get_or_insert(self.now.max(self.patient_until));
         let rank = u32::try_from(self.plan.rank(vip, self.me)).unwrap_or(u32::MAX);
-        let at = since + self.step().saturating_mul(rank);
+        // Who should not have it has it if nobody else takes it, as is known when a grant would have run out.
+        let wait = if self.plan.is_for_others(vip, self.me, load) {
+            self.grant
+        } else {
+            Duration::ZERO
+        };
+        let at = since + self.step().saturating_mul(rank) + wait;
         Some(at.max(candidate.not_before))
     }
 

@@ -266,6 +266,49 @@ fn the_lowest_addresses_are_set_aside_when_there_are_too_many() {
     assert_eq!(aside.list(), kept);
 }
 
+/// Also not for a moment, until others have given something away.
+#[test]
+fn no_node_takes_more_than_its_share_when_nodes_come_and_go() {
+    let seeds = std::env::var("SANMON_SPREAD_SEEDS");
+    let seeds = seeds.map_or(2, |it| it.parse().expect("a number of seeds"));
+    let node = |number: u64| usize::try_from(number % 5).expect("below five");
+    for seed in 0..seeds {
+        let mut world = World::with_seed(5, 12, seed);
+        run_in_bounds(&mut world, 5, 2000);
+        let (one, other) = (node(seed), node(seed + 1 + seed / 5 % 4));
+        world.kill(one);
+        run_in_bounds(&mut world, 4, 800);
+        world.kill(other);
+        run_in_bounds(&mut world, 3, 800);
+        assert_eq!(world.unowned(), 0, "seed {seed}");
+        world.start(other);
+        run_in_bounds(&mut world, 3, 500);
+        run_in_bounds(&mut world, 4, 2500);
+        world.start(one);
+        run_in_bounds(&mut world, 4, 500);
+        run_in_bounds(&mut world, 5, 5500);
+        let loads = world.loads();
+        assert!(loads.iter().all(|it| *it <= 4), "seed {seed} {loads:?}");
+        assert_eq!(world.rivals, Vec::new());
+    }
+}
+
+/// Lets time pass in which at least so many nodes live, and looks at every moment that nobody takes too much.
+fn run_in_bounds(world: &mut World, living: usize, ms: u64) {
+    let mut before = world.loads();
+    let bound = 12_usize.div_ceil(living) + 1;
+    for moment in 0..ms {
+        world.run(at(1));
+        let loads = world.loads();
+        let mut pairs = before.iter().zip(&loads);
+        assert!(
+            pairs.all(|(before, load)| load <= before || *load <= bound),
+            "{moment} ms: {before:?} {loads:?}"
+        );
+        before = loads;
+    }
+}
+
 /// Something that happens to the network or to a node.
 #[derive(Clone, Debug)]
 enum Step {
