@@ -24,8 +24,10 @@ use http2::Multiplexed;
 const PER_CONNECTION: usize = 200;
 /// Rest between two requests of a client, so that the machine has time for the cluster.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a client without patience waits for a connection.
+const HASTE: Duration = Duration::from_millis(50);
 /// Failures of a client after which it gives up: what it says is clear by then.
-const FAILURES_MAX: usize = 50;
+const FAILURES_MAX: usize = 2_000;
 
 /// How long a single request may take: less than a connection's second attempt.
 const ONCE_MAX: Duration = Duration::from_millis(800);
@@ -37,6 +39,8 @@ pub(crate) enum Kind {
     Reused,
     /// HTTP/1.1, a connection for each request.
     Fresh,
+    /// The same without patience: who is not let in at once tries anew, so that at each moment somebody does.
+    Hasty,
     /// HTTP/2, two requests at a time on a connection.
     Http2,
     /// gRPC.
@@ -47,13 +51,13 @@ impl Kind {
     fn clients(self) -> usize {
         match self {
             Self::Reused => 4,
-            Self::Fresh | Self::Http2 | Self::Calls => 2,
+            Self::Fresh | Self::Hasty | Self::Http2 | Self::Calls => 2,
         }
     }
 
     fn requests_of_a_connection(self) -> usize {
         match self {
-            Self::Fresh => 1,
+            Self::Fresh | Self::Hasty => 1,
             Self::Reused | Self::Http2 | Self::Calls => PER_CONNECTION,
         }
     }
@@ -170,12 +174,24 @@ pub(crate) fn ask_once(client: &Path, to: SocketAddr) -> anyhow::Result<Outcome>
 async fn ask(kind: Kind, to: SocketAddr, stopped: &AtomicBool) -> Seen {
     let (start, mut last) = (Instant::now(), Instant::now());
     let mut seen = Seen::default();
-    while !stopped.load(Ordering::Relaxed) && seen.failed().len() < FAILURES_MAX {
-        let mut open = match bounded("connection", connect(kind, to)).await {
+    while !stopped.load(Ordering::Relaxed)
+        && seen.unconnected.len() + seen.lost.len() < FAILURES_MAX
+    {
+        let connected = match kind {
+            Kind::Hasty => match timeout(HASTE, connect(kind, to)).await {
+                Ok(connected) => connected,
+                Err(_not_yet) => continue,
+            },
+            Kind::Reused | Kind::Fresh | Kind::Http2 | Kind::Calls => {
+                bounded("connection", connect(kind, to)).await
+            }
+        };
+        let mut open = match connected {
             Ok(open) => open,
             Err(error) => {
                 let why = format!("{error:#}");
                 seen.unconnected.push((start.elapsed(), why));
+                tokio::time::sleep(PAUSE).await;
                 continue;
             }
         };
@@ -203,7 +219,9 @@ async fn ask(kind: Kind, to: SocketAddr, stopped: &AtomicBool) -> Seen {
 
 async fn connect(kind: Kind, to: SocketAddr) -> anyhow::Result<Open> {
     Ok(match kind {
-        Kind::Reused | Kind::Fresh => Open::Http1(Connection::open(to, &Transport::Plain).await?),
+        Kind::Reused | Kind::Fresh | Kind::Hasty => {
+            Open::Http1(Connection::open(to, &Transport::Plain).await?)
+        }
         Kind::Http2 | Kind::Calls => Open::Http2(Multiplexed::open(to).await?),
     })
 }
@@ -219,7 +237,9 @@ impl Open {
             Self::Http2(connection) => {
                 let answered = match kind {
                     Kind::Calls => connection.call().await,
-                    Kind::Http2 | Kind::Reused | Kind::Fresh => connection.get_two().await,
+                    Kind::Http2 | Kind::Reused | Kind::Fresh | Kind::Hasty => {
+                        connection.get_two().await
+                    }
                 };
                 match answered {
                     Ok(()) => Fate::Answered,
