@@ -143,13 +143,9 @@ impl Tracker {
             .is_past(self.since_ms.load(Ordering::Relaxed), limit)
     }
 
-    /// Whether an answer is under way, or its request, or what comes before it.
+    /// Whether an answer is under way, or its request, or the first one is still to come.
     pub(crate) fn is_busy(&self) -> bool {
-        match self.phase.load(Ordering::Relaxed) {
-            HEAD => !self.head.lock().is_empty(),
-            IDLE => false,
-            _handshake_or_active => true,
-        }
+        self.phase.load(Ordering::Relaxed) != IDLE
     }
 
     /// Whether the connection is to end with the next answer.

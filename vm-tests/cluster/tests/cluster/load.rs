@@ -65,6 +65,7 @@ impl Kind {
 
 /// A load that runs until it is stopped.
 pub(crate) struct Load {
+    start: Instant,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<anyhow::Result<Vec<Seen>>>,
 }
@@ -86,6 +87,7 @@ impl Load {
     /// Starts to ask, in the network of the script that runs programs on the cluster's client.
     pub(crate) fn start(client: &Path, to: Vec<(Kind, SocketAddr)>) -> anyhow::Result<Self> {
         let network = network(client)?;
+        let start = Instant::now();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -94,14 +96,23 @@ impl Load {
                 .enable_all()
                 .build()?;
             let all = to.into_iter().map(|(kind, to)| {
-                let clients = (0..kind.clients()).map(|_| ask(kind, to, &stopped));
+                let clients = (0..kind.clients()).map(|_| ask(kind, to, (start, &stopped)));
                 join_all(clients.collect::<Vec<_>>())
             });
             let seen = runtime.block_on(join_all(all.collect::<Vec<_>>()));
             let sum = |of: Vec<Seen>| of.into_iter().fold(Seen::default(), Seen::and);
             Ok(seen.into_iter().map(sum).collect())
         });
-        Ok(Self { stop, thread })
+        Ok(Self {
+            start,
+            stop,
+            thread,
+        })
+    }
+
+    /// The time since the start, as what is seen has it.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// Stops it and says what became of the requests, in the order of what was started.
@@ -171,8 +182,8 @@ pub(crate) fn ask_once(client: &Path, to: SocketAddr) -> anyhow::Result<Outcome>
     asked.map_err(|_panic| anyhow!("the client panicked"))?
 }
 
-async fn ask(kind: Kind, to: SocketAddr, stopped: &AtomicBool) -> Seen {
-    let (start, mut last) = (Instant::now(), Instant::now());
+async fn ask(kind: Kind, to: SocketAddr, (start, stopped): (Instant, &AtomicBool)) -> Seen {
+    let mut last = Instant::now();
     let mut seen = Seen::default();
     while !stopped.load(Ordering::Relaxed)
         && seen.unconnected.len() + seen.lost.len() < FAILURES_MAX
