@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_ir::{HostProgram, HttpPort, ListenerFailure, SessionKeys, Snapshot};
+use gateway_ir::{
+    HostPattern, HostProgram, HttpPort, ListenerFailure, ListenerId, SessionKeys, SharedMap,
+    Snapshot,
+};
 
 use super::host_index::HostIndex;
 use super::routes::Routes;
@@ -14,13 +17,14 @@ use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
 use crate::secrets::{Secrets, WallClock};
 use crate::session::TokenKeys;
-use crate::transport::EndpointKey;
+use crate::transport::{Destination, EndpointKey};
 
 /// Makes programs of snapshots.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     /// By the address of the host program, which the entry itself keeps alive.
     routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
+    hosts: HashMap<ListenerId, Hosts>,
     rules: Rules,
     tls: TlsCompiler,
     clock: WallClock,
@@ -29,11 +33,18 @@ pub(crate) struct Compiler {
     shared: Option<SessionKeys>,
 }
 
+/// What the hosts of a listener came to: what differs next time is compiled then.
+#[derive(Debug, Default)]
+struct Hosts {
+    source: SharedMap<HostPattern, Arc<HostProgram>>,
+    index: HostIndex<Arc<Routes>>,
+}
+
 /// One compilation in progress.
 struct Pass<'a> {
     compiler: &'a mut Compiler,
-    routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
-    streams: Vec<Arc<StreamRule>>,
+    hosts: HashMap<ListenerId, Hosts>,
+    listeners: Vec<Arc<Listener>>,
     program: Program,
     failures: Vec<ListenerFailure>,
 }
@@ -45,6 +56,7 @@ impl Compiler {
         let (drawn, clock) = (Secrets::draw()?, WallClock::start());
         Ok(Self {
             routes: HashMap::new(),
+            hosts: HashMap::new(),
             rules: Rules::new(TokenKeys::new(&drawn, clock)),
             tls: TlsCompiler::new(clock),
             clock,
@@ -64,8 +76,8 @@ impl Compiler {
         };
         let mut pass = Pass {
             compiler: self,
-            routes: HashMap::new(),
-            streams: Vec::new(),
+            hosts: HashMap::new(),
+            listeners: Vec::new(),
             program,
             failures: Vec::new(),
         };
@@ -73,14 +85,16 @@ impl Compiler {
             pass.add_port(port);
         }
         let Pass {
-            routes,
-            streams,
+            hosts,
+            listeners,
             mut program,
             failures,
             ..
         } = pass;
-        program.endpoints = endpoints(&routes, &streams);
-        self.routes = routes;
+        program.endpoints = endpoints(&listeners);
+        self.hosts = hosts;
+        self.routes
+            .retain(|_, (_, routes)| Arc::strong_count(routes) > 1);
         self.tls.forget_unused();
         self.rules.forget_unused();
         (program, failures)
@@ -97,6 +111,7 @@ impl Compiler {
         self.tls.set_secrets(secrets);
         self.rules.set_keys(tokens);
         self.routes.clear();
+        self.hosts.clear();
     }
 }
 
@@ -121,7 +136,9 @@ impl Pass<'_> {
                 routing,
                 tls,
             };
-            listeners.push((listener.hostname.clone(), Arc::new(compiled)));
+            let compiled = Arc::new(compiled);
+            self.listeners.push(Arc::clone(&compiled));
+            listeners.push((listener.hostname.clone(), compiled));
         }
         let compiled = Arc::new(Port {
             protocol: port.protocol,
@@ -140,11 +157,7 @@ impl Pass<'_> {
     fn routing(&mut self, listener: &gateway_ir::Listener) -> (Routing, Inside) {
         match &listener.routing {
             gateway_ir::Routing::Http(hosts) => {
-                let hosts = hosts.iter();
-                let hosts: Vec<_> = hosts
-                    .map(|(pattern, host)| (pattern.clone(), self.routes(host)))
-                    .collect();
-                (Routing::Http(HostIndex::new(hosts)), Inside::Http)
+                (Routing::Http(self.hosts(&listener.id, hosts)), Inside::Http)
             }
             gateway_ir::Routing::Stream(hosts) => {
                 let hosts = hosts.iter().map(|(pattern, program)| {
@@ -152,7 +165,6 @@ impl Pass<'_> {
                         program,
                         &mut self.compiler.rules.transports,
                     ));
-                    self.streams.push(Arc::clone(&rule));
                     (pattern.clone(), rule)
                 });
                 let routing = Routing::Stream {
@@ -167,18 +179,36 @@ impl Pass<'_> {
         }
     }
 
+    /// The index over the hosts of a listener: the one before, with what differs.
+    fn hosts(
+        &mut self,
+        listener: &ListenerId,
+        source: &SharedMap<HostPattern, Arc<HostProgram>>,
+    ) -> HostIndex<Arc<Routes>> {
+        let last = self.compiler.hosts.remove(listener).unwrap_or_default();
+        let mut index = last.index;
+        for (pattern, _, host) in last.source.differences(source, Arc::ptr_eq) {
+            match host {
+                Some(host) => index.set(pattern.clone(), self.routes(host)),
+                None => index.remove(pattern),
+            }
+        }
+        let hosts = Hosts {
+            source: source.clone(),
+            index: index.clone(),
+        };
+        self.hosts.insert(listener.clone(), hosts);
+        index
+    }
+
     fn routes(&mut self, host: &Arc<HostProgram>) -> Arc<Routes> {
         let key = Arc::as_ptr(host).addr();
-        let known = self
-            .routes
-            .get(&key)
-            .or_else(|| self.compiler.routes.get(&key));
-        let routes = match known {
-            Some((_, routes)) => Arc::clone(routes),
-            None => Arc::new(Routes::new(host, &mut self.compiler.rules)),
-        };
-        self.routes
-            .insert(key, (Arc::clone(host), Arc::clone(&routes)));
+        if let Some((_, routes)) = self.compiler.routes.get(&key) {
+            return Arc::clone(routes);
+        }
+        let routes = Arc::new(Routes::new(host, &mut self.compiler.rules));
+        let known = (Arc::clone(host), Arc::clone(&routes));
+        self.compiler.routes.insert(key, known);
         routes
     }
 }
@@ -191,23 +221,30 @@ fn deadline_min(port: &HttpPort) -> Duration {
         .min(settings.idle_timeout)
 }
 
-/// Every endpoint of the routes; sets that several routes share are read once.
-fn endpoints(
-    routes: &HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
-    streams: &[Arc<StreamRule>],
-) -> HashSet<EndpointKey> {
+/// Every endpoint of the listeners' routes; sets that several routes share are read once.
+fn endpoints(listeners: &[Arc<Listener>]) -> HashSet<EndpointKey> {
     let mut seen = HashSet::new();
-    routes
-        .values()
-        .flat_map(|(_, routes)| routes.destinations())
-        .chain(streams.iter().flat_map(|rule| rule.destinations()))
-        .map(|destination| (&destination.backend.endpoints, destination.transport.id()))
-        .filter(|(set, transport)| seen.insert((Arc::as_ptr(set), *transport)))
-        .flat_map(|(set, transport)| {
-            let endpoints = set.endpoints.iter();
-            endpoints.map(move |endpoint| (endpoint.address, transport))
-        })
-        .collect()
+    let mut endpoints = HashSet::new();
+    let mut add = |destination: &Destination| {
+        let (set, transport) = (&destination.backend.endpoints, destination.transport.id());
+        if seen.insert((Arc::as_ptr(set), transport)) {
+            let all = set.endpoints.iter();
+            endpoints.extend(all.map(|endpoint| (endpoint.address, transport)));
+        }
+    };
+    for listener in listeners {
+        match &listener.routing {
+            Routing::Http(hosts) => {
+                let routes = hosts.values();
+                routes.flat_map(|it| it.destinations()).for_each(&mut add);
+            }
+            Routing::Stream { hosts, .. } => {
+                let rules = hosts.values();
+                rules.flat_map(|it| it.destinations()).for_each(&mut add);
+            }
+        }
+    }
+    endpoints
 }
 
 #[cfg(test)]

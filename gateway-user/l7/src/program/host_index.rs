@@ -1,44 +1,109 @@
 //! Lookup of host patterns: exact names first, then wildcards from the longest, then the pattern that covers all.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use gateway_ir::HostPattern;
 
-/// Values by host pattern.
-#[derive(Debug)]
+/// Parts that exact names are spread over: a copy costs a pointer for each, a change copies one of them. Thousands of hosts
+/// are so carried from one program to the next at the cost of those that differ.
+const PARTS: usize = 64;
+
+/// Values by host pattern; copies share what they have in common.
+#[derive(Clone, Debug)]
 pub(crate) struct HostIndex<T> {
-    exact: HashMap<String, T>,
+    /// By the hash of the name.
+    exact: Vec<Arc<HashMap<String, T>>>,
+    hasher: RandomState,
     wildcard: HashMap<String, T>,
     any: Option<T>,
 }
 
-impl<T> HostIndex<T> {
-    /// Indexes patterns; of equal patterns the first stays.
-    pub(crate) fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
-        let mut index = Self {
-            exact: HashMap::new(),
+impl<T> Default for HostIndex<T> {
+    fn default() -> Self {
+        let empty = Arc::default();
+        Self {
+            exact: (0..PARTS).map(|_| Arc::clone(&empty)).collect(),
+            hasher: RandomState::new(),
             wildcard: HashMap::new(),
             any: None,
-        };
+        }
+    }
+}
+
+impl<T: Clone> HostIndex<T> {
+    /// Indexes patterns; of equal patterns the first stays.
+    pub(crate) fn new(patterns: impl IntoIterator<Item = (HostPattern, T)>) -> Self {
+        let mut index = Self::default();
         for (pattern, value) in patterns {
-            match pattern {
-                HostPattern::Exact(name) => {
-                    index.exact.entry(name).or_insert(value);
-                }
-                HostPattern::Wildcard(suffix) => {
-                    index.wildcard.entry(suffix).or_insert(value);
-                }
-                HostPattern::Any => {
-                    index.any.get_or_insert(value);
-                }
+            if index.get(&pattern).is_none() {
+                index.set(pattern, value);
             }
         }
         index
     }
 
+    /// Sets the value of a pattern.
+    pub(crate) fn set(&mut self, pattern: HostPattern, value: T) {
+        match pattern {
+            HostPattern::Exact(name) => {
+                let part = self.part(&name);
+                if let Some(names) = self.exact.get_mut(part) {
+                    Arc::make_mut(names).insert(name, value);
+                }
+            }
+            HostPattern::Wildcard(suffix) => {
+                self.wildcard.insert(suffix, value);
+            }
+            HostPattern::Any => self.any = Some(value),
+        }
+    }
+
+    /// Takes a pattern out.
+    pub(crate) fn remove(&mut self, pattern: &HostPattern) {
+        match pattern {
+            HostPattern::Exact(name) => {
+                let part = self.part(name);
+                if let Some(names) = self.exact.get_mut(part) {
+                    Arc::make_mut(names).remove(name);
+                }
+            }
+            HostPattern::Wildcard(suffix) => {
+                self.wildcard.remove(suffix);
+            }
+            HostPattern::Any => self.any = None,
+        }
+    }
+}
+
+impl<T> HostIndex<T> {
+    fn get(&self, pattern: &HostPattern) -> Option<&T> {
+        match pattern {
+            HostPattern::Exact(name) => self.exact(name),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix),
+            HostPattern::Any => self.any.as_ref(),
+        }
+    }
+
+    fn exact(&self, name: &str) -> Option<&T> {
+        self.exact.get(self.part(name))?.get(name)
+    }
+
+    fn part(&self, name: &str) -> usize {
+        // The remainder is below the number of parts, which is small.
+        usize::try_from(self.hasher.hash_one(name) % PARTS as u64).unwrap_or_default()
+    }
+
+    /// All values, in no order.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        let exact = self.exact.iter().flat_map(|names| names.values());
+        exact.chain(self.wildcard.values()).chain(&self.any)
+    }
+
     /// The values of all patterns that cover a host, the most specific first. Takes as many lookups as the host has labels.
     pub(crate) fn covering<'s>(&'s self, host: &str) -> impl Iterator<Item = &'s T> {
-        let exact = self.exact.get(host);
+        let exact = self.exact(host);
         let wildcards = host
             .match_indices('.')
             // A wildcard stands for at least one label, so not for nothing in front of a dot.
@@ -115,6 +180,33 @@ mod tests {
             expected.dedup();
             proptest::prop_assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn changes_leave_copies_as_they_were() {
+        let hosts: Vec<String> = (0..500).map(|it| format!("h{it}.example")).collect();
+        let all = hosts.iter().map(|it| (HostPattern::Exact(it.clone()), 1));
+        let before = HostIndex::new(all);
+        let mut after = before.clone();
+        let patterns = ["h7.example", "*.example", "*"].map(|it| parse(&[it]).next());
+        for pattern in patterns.iter().flatten() {
+            after.set(pattern.clone(), 2);
+        }
+        after.remove(&HostPattern::Exact("h8.example".to_owned()));
+
+        let found = |index: &HostIndex<i32>, host: &str| -> Vec<i32> {
+            index.covering(host).copied().collect()
+        };
+        assert_eq!(found(&before, "h7.example"), [1]);
+        assert_eq!(found(&before, "h8.example"), [1]);
+        assert_eq!(found(&after, "h7.example"), [2, 2, 2]);
+        assert_eq!(found(&after, "h8.example"), [2, 2]);
+        assert_eq!(found(&after, "h9.example"), [1, 2, 2]);
+        assert_eq!(after.values().count(), 501);
+        for pattern in patterns.iter().flatten() {
+            after.remove(pattern);
+        }
+        assert_eq!(found(&after, "h7.example"), []);
     }
 
     fn index(patterns: &[&str]) -> HostIndex<HostPattern> {
