@@ -20,7 +20,7 @@ const BEDS: usize = 4;
 /// Upper ends of the columns.
 const COLUMNS_MS: [u128; 8] = [20, 50, 100, 300, 500, 700, 1000, 2000];
 /// Sizes of the crowd that one voter hears.
-const CROWDS: [u16; 3] = [3, 50, 200];
+const CROWDS: [u16; 4] = [3, 50, 200, 500];
 
 fn main() -> anyhow::Result<()> {
     if skips("failover") {
