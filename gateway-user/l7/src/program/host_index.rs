@@ -1,7 +1,6 @@
 //! Lookup of host patterns: exact names first, then wildcards from the longest, then the pattern that covers all.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use gateway_ir::HostPattern;
@@ -13,19 +12,16 @@ const PARTS: usize = 64;
 /// Values by host pattern; copies share what they have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct HostIndex<T> {
-    /// By the hash of the name.
+    /// By [`part`]; no parts: no names.
     exact: Vec<Arc<HashMap<String, T>>>,
-    hasher: RandomState,
     wildcard: HashMap<String, T>,
     any: Option<T>,
 }
 
 impl<T> Default for HostIndex<T> {
     fn default() -> Self {
-        let empty = Arc::default();
         Self {
-            exact: (0..PARTS).map(|_| Arc::clone(&empty)).collect(),
-            hasher: RandomState::new(),
+            exact: Vec::new(),
             wildcard: HashMap::new(),
             any: None,
         }
@@ -48,8 +44,11 @@ impl<T: Clone> HostIndex<T> {
     pub(crate) fn set(&mut self, pattern: HostPattern, value: T) {
         match pattern {
             HostPattern::Exact(name) => {
-                let part = self.part(&name);
-                if let Some(names) = self.exact.get_mut(part) {
+                if self.exact.is_empty() {
+                    let empty = Arc::default();
+                    self.exact = (0..PARTS).map(|_| Arc::clone(&empty)).collect();
+                }
+                if let Some(names) = self.exact.get_mut(part(&name)) {
                     Arc::make_mut(names).insert(name, value);
                 }
             }
@@ -64,8 +63,7 @@ impl<T: Clone> HostIndex<T> {
     pub(crate) fn remove(&mut self, pattern: &HostPattern) {
         match pattern {
             HostPattern::Exact(name) => {
-                let part = self.part(name);
-                if let Some(names) = self.exact.get_mut(part) {
+                if let Some(names) = self.exact.get_mut(part(name)) {
                     Arc::make_mut(names).remove(name);
                 }
             }
@@ -87,12 +85,10 @@ impl<T> HostIndex<T> {
     }
 
     fn exact(&self, name: &str) -> Option<&T> {
-        self.exact.get(self.part(name))?.get(name)
-    }
-
-    fn part(&self, name: &str) -> usize {
-        // The remainder is below the number of parts, which is small.
-        usize::try_from(self.hasher.hash_one(name) % PARTS as u64).unwrap_or_default()
+        if self.exact.is_empty() {
+            return None;
+        }
+        self.exact.get(part(name))?.get(name)
     }
 
     /// All values, in no order.
@@ -111,6 +107,12 @@ impl<T> HostIndex<T> {
             .filter_map(|(dot, _)| self.wildcard.get(host.get(dot + 1..)?));
         exact.into_iter().chain(wildcards).chain(&self.any)
     }
+}
+
+/// The part where an exact name is. Whoever makes all names fall into one part makes changes cost more, and lookups not.
+fn part(name: &str) -> usize {
+    let mix = |sum: usize, byte: u8| sum.wrapping_mul(31).wrapping_add(byte.into());
+    name.bytes().fold(0, mix) % PARTS
 }
 
 #[cfg(test)]

@@ -37,23 +37,16 @@ fn gateway_gets_another_address_and_its_status_says_who_has_the_former() -> anyh
     let mac = mac.map(|it| format!("{it:02x}")).join(":");
 
     let gateway = ["--namespace=first", "gateway/first"];
-    let deadline = Instant::now() + PATIENCE;
-    let address = loop {
-        let said = cluster.wait_for_field(&gateway, "{.status.addresses[*].value}")?;
-        if said != former.ip().to_string() {
-            break said;
-        }
-        ensure!(Instant::now() < deadline, "it is still {said}");
-        std::thread::sleep(Duration::from_millis(100));
-    };
+    let address = wait_for(&cluster, &gateway, "{.status.addresses[*].value}", |said| {
+        said != former.ip().to_string()
+    })?;
     cluster.owner(address.parse()?)?;
+    // The new address is asked about first, and is not programmed until then.
     let programmed = r#"{.status.conditions[?(@.type=="Programmed")]['status','message']}"#;
-    let said = cluster.wait_for_field(&gateway, programmed)?;
     let why = format!("{} is set aside: another machine has it", former.ip());
-    ensure!(
-        said.starts_with("True") && said.contains(&why) && said.contains(&mac),
-        "{said}"
-    );
+    wait_for(&cluster, &gateway, programmed, |said| {
+        said.starts_with("True") && said.contains(&why) && said.contains(&mac)
+    })?;
     let conflict = r#"{.items[?(@.reason=="AddressConflict")].note}"#;
     let events = ["--namespace=first", "events.events.k8s.io"];
     let said = cluster.wait_for_field(&events, conflict)?;
@@ -65,6 +58,24 @@ fn gateway_gets_another_address_and_its_status_says_who_has_the_former() -> anyh
     let seen = load.end()?;
     ensure!(seen.iter().all(|it| it.answered > 0), "nobody answers");
     Ok(())
+}
+
+/// Waits until a field of an object is as it should be, and gives it.
+fn wait_for(
+    cluster: &Bed,
+    object: &[&str],
+    field: &str,
+    is: impl Fn(&str) -> bool,
+) -> anyhow::Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = cluster.wait_for_field(object, field)?;
+        if is(&said) {
+            return Ok(said);
+        }
+        ensure!(Instant::now() < deadline, "{field} is still {said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// The client takes an address, says so as a machine does that comes up, and gives its Ethernet address.
