@@ -63,7 +63,7 @@ impl<T: PartialEq> SeenAll<T> {
         self.state.read().objects.clone()
     }
 
-    /// What has come, changed or gone since the last time; only one reader may ask.
+    /// What has come, changed or gone since the last time. One reader has to ask, and no other may: until then it is kept.
     pub fn take_touched(&self) -> BTreeSet<ObjectKey> {
         std::mem::take(&mut self.state.write().touched)
     }

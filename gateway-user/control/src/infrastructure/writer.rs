@@ -72,6 +72,8 @@ impl Writer {
         loop {
             gateways.mark_unchanged();
             services.mark_unchanged();
+            // All of them are looked at: there is one for each Gateway.
+            let _looked_at = self.services.take_touched();
             let all = wanted.borrow_and_update().clone();
             let is_leader = holds(*leadership.borrow_and_update());
             let mut wakeup = None;
