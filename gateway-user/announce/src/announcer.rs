@@ -11,17 +11,20 @@ use crate::command::Command;
 use crate::conflict::{FirstUse, Usage};
 use crate::membership::heartbeat::{Heartbeat, NodeId, Serving};
 use crate::membership::pair::Verdict;
+use crate::membership::past::Past;
 use crate::membership::terms::Terms;
 use crate::membership::{Fitness, Holding, Identity, Member, Membership, Scene};
 use crate::ownership::{Decision, Ownership, Reason};
 use crate::survey::{Answer, Seen, Survey};
 
 mod foreign;
+mod legacy;
 mod view;
 
 #[cfg(test)]
 mod tests;
 
+pub use self::legacy::Legacy;
 pub use self::view::{Caution, Part, Settings, View};
 use self::view::{movable, place, seats, voters};
 
@@ -34,6 +37,10 @@ pub struct Announcer {
     settings: Settings,
     /// None: there are other nodes, and nothing can be agreed with them.
     membership: Option<Membership>,
+    /// What the membership of a former process has left for this one's first.
+    past: Option<Past>,
+    /// Where a former process may have answered, and this one has not said yet whether it does.
+    unsettled: BTreeSet<(IpAddr, u32)>,
     seats: BTreeMap<IpAddr, Result<Vec<Interface>, Reason>>,
     standings: BTreeMap<IpAddr, Standing>,
     commands: VecDeque<Command>,
@@ -65,6 +72,8 @@ impl Announcer {
         Self {
             settings,
             membership: None,
+            past: None,
+            unsettled: BTreeSet::new(),
             seats: BTreeMap::new(),
             standings: BTreeMap::new(),
             commands: VecDeque::new(),
@@ -92,6 +101,7 @@ impl Announcer {
         self.changed.retain(|vip, _| self.seats.contains_key(vip));
         self.meet(now, view);
         self.advance(now);
+        self.silence_the_rest();
     }
 
     /// Takes a heartbeat into account that was proved to come from who it says.
@@ -234,6 +244,7 @@ impl Announcer {
 
     /// Joins the other nodes, or leaves their company.
     fn meet(&mut self, now: Duration, view: View<'_>) {
+        let past = self.past.take();
         let Some(scene) = self.scene(view) else {
             self.remembered = self.aside();
             self.membership = None;
@@ -247,7 +258,10 @@ impl Announcer {
                     node: NodeId::of(&self.settings.node),
                     incarnation: u64::try_from(life).unwrap_or(u64::MAX),
                 };
-                let mut membership = Membership::new(now, identity, scene);
+                let mut membership = match past {
+                    Some(past) => Membership::resume(now, past, scene),
+                    None => Membership::new(now, identity, scene),
+                };
                 for (address, mac) in &self.remembered {
                     membership.set_aside(*address, *mac);
                 }

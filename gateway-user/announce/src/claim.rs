@@ -67,6 +67,11 @@ impl Claim {
         self.conflict
     }
 
+    /// The indices of the interfaces.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = u32> {
+        self.seats.keys().copied()
+    }
+
     /// The names of the interfaces, sorted.
     pub(crate) fn interfaces(&self) -> Vec<String> {
         let mut names: Vec<String> = self.seats.values().map(|seat| seat.name.clone()).collect();

@@ -21,7 +21,7 @@ mod refresh;
 mod survey;
 pub mod wire;
 
-pub use announcer::{Announcer, Caution, Part, Settings, View};
+pub use announcer::{Announcer, Caution, Legacy, Part, Settings, View};
 pub use command::Command;
 pub use conflict::{Conflict, ForeignClaim};
 pub use ownership::{Decision, Ownership, Reason};

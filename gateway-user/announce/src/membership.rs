@@ -18,6 +18,7 @@ mod candidate;
 mod grants;
 pub mod heartbeat;
 pub mod pair;
+pub mod past;
 mod peers;
 mod picture;
 mod rank;
@@ -159,29 +160,8 @@ impl Membership {
     /// Starts a life. It grants nothing for the length of its own grant: nobody counts on a voter for longer than that.
     pub fn new(now: Duration, identity: Identity, scene: Scene) -> Self {
         let mut membership = Self {
-            identity,
-            scene: Scene::default(),
-            sets: Sets::default(),
-            started: now,
             mute_until: now + scene.terms.grant(),
-            grants: Grants::default(),
-            peers: BTreeMap::new(),
-            sent: Sent::default(),
-            sequence: 0,
-            last_beat: None,
-            listed: (Vec::new(), 0),
-            eager: false,
-            candidates: BTreeMap::new(),
-            picture: Picture::default(),
-            calm_since: now,
-            next_move: now,
-            due: None,
-            out: VecDeque::new(),
-            witnesses: Witnesses::default(),
-            questions: VecDeque::new(),
-            verdict: Verdict::None,
-            rivals: BTreeMap::new(),
-            aside: Aside::default(),
+            ..Self::blank(now, identity)
         };
         membership.update(now, scene);
         membership
@@ -361,6 +341,34 @@ impl Membership {
     /// Whether an Ethernet address is one that another node answers with, as far as they say.
     pub fn is_peer(&self, mac: Mac) -> bool {
         self.peers.values().any(|peer| peer.macs.contains(&mac))
+    }
+
+    fn blank(now: Duration, identity: Identity) -> Self {
+        Self {
+            identity,
+            scene: Scene::default(),
+            sets: Sets::default(),
+            started: now,
+            mute_until: now,
+            grants: Grants::default(),
+            peers: BTreeMap::new(),
+            sent: Sent::default(),
+            sequence: 0,
+            last_beat: None,
+            listed: (Vec::new(), 0),
+            eager: false,
+            candidates: BTreeMap::new(),
+            picture: Picture::default(),
+            calm_since: now,
+            next_move: now,
+            due: None,
+            out: VecDeque::new(),
+            witnesses: Witnesses::default(),
+            questions: VecDeque::new(),
+            verdict: Verdict::None,
+            rivals: BTreeMap::new(),
+            aside: Aside::default(),
+        }
     }
 
     fn is_alone(&self) -> bool {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::heartbeat::{NodeId, Stance};
 
 /// This node's way to one address and back.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Candidate {
     pub(super) state: State,
     /// Since when nobody has it, as far as a majority says.
@@ -20,7 +22,7 @@ pub(super) struct Candidate {
     granted: BTreeMap<NodeId, Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     Idle,
     /// Asked for since this heartbeat and moment.

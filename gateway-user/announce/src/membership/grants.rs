@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::heartbeat::{Asked, Granted, NodeId, Stance};
 use super::terms::Terms;
 
@@ -37,12 +39,12 @@ impl From<bool> for Change {
 }
 
 /// The word of one voter on every address.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Grants {
     entries: BTreeMap<IpAddr, Grant>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Grant {
     holder: NodeId,
     until: Duration,

@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 
 use gateway_ir::{Mac, NodeName};
+use serde::{Deserialize, Serialize};
 
 use super::terms::Terms;
 
 /// A node as heartbeats name it: a hash of its name, the same on every node and in every release.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct NodeId(pub u64);
 
 impl NodeId {
@@ -18,7 +21,9 @@ impl NodeId {
 }
 
 /// The identity of a voter set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct SetId(pub u64);
 
 impl SetId {
@@ -84,7 +89,9 @@ pub struct Echo {
 }
 
 /// Whether a node can answer for addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub enum Serving {
     /// For every VIP that there is.
     #[default]
@@ -118,7 +125,7 @@ pub enum Stance {
 }
 
 /// An address that a voter has granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// The VIP.
     pub vip: IpAddr,
@@ -129,7 +136,7 @@ pub struct Granted {
 }
 
 /// A machine that is none of our nodes and has an address of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Foreign {
     /// The address.
     pub address: IpAddr,
@@ -140,7 +147,7 @@ pub struct Foreign {
 }
 
 /// What becomes of an address that another machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Course {
     /// The speaker holds it and answers for it.
     Defended,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gateway_ir::Mac;
+use serde::{Deserialize, Serialize};
 
 use super::heartbeat::{Echo, Foreign, Granted, Heartbeat, NodeId, Serving, SetId, Stance};
 use super::terms::Terms;
@@ -13,7 +14,7 @@ use super::terms::Terms;
 const SENT_MAX: usize = 256;
 
 /// A heartbeat that this node sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Beat {
     sequence: u64,
     pub(super) sent: Duration,
@@ -22,7 +23,7 @@ pub(super) struct Beat {
 }
 
 /// This node's newest heartbeats.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sent {
     beats: VecDeque<Beat>,
 }
@@ -46,7 +47,7 @@ impl Sent {
 }
 
 /// Another node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Peer {
     incarnation: u64,
     sequence: u64,

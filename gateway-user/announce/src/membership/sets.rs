@@ -7,17 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::heartbeat::{NodeId, SetId};
 
 /// The voters of now and those before them that may still matter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sets {
     voters: BTreeSet<NodeId>,
     id: SetId,
     former: Vec<Former>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Former {
     voters: BTreeSet<NodeId>,
     moved_at: Option<Duration>,

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use gateway_ir::AnnounceSettings;
+use serde::{Deserialize, Serialize};
 
 /// One node's lengths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
     /// Distance of heartbeats.
     pub beat: Duration,

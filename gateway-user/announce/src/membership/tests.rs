@@ -309,6 +309,35 @@ fn run_in_bounds(world: &mut World, living: usize, ms: u64) {
     }
 }
 
+#[test]
+fn successor_keeps_every_address_and_nobody_notices() {
+    let mut world = World::new(3, 6);
+    world.run(at(1000));
+    let before = world.owners();
+    for node in 0..3 {
+        world.succeed(node, at(30));
+        for _ in 0..500 {
+            world.run(at(1));
+            assert_eq!(world.owners(), before, "node {node}");
+        }
+    }
+    assert_eq!(world.rivals, Vec::new());
+}
+
+#[test]
+fn successor_keeps_its_word_as_a_voter() {
+    let mut world = World::new(3, 6);
+    world.run(at(1000));
+    // The owners are cut off from each other, and each has one voter besides itself at most.
+    world.succeed(1, at(0));
+    world.isolate(0);
+    for _ in 0..1000 {
+        world.run(at(1));
+        assert_eq!(world.rivals, Vec::new());
+    }
+    assert_eq!(world.unowned(), 0);
+}
+
 /// Something that happens to the network or to a node.
 #[derive(Clone, Debug)]
 enum Step {
@@ -323,6 +352,7 @@ enum Step {
     Freeze(usize),
     Thaw(usize),
     Leave(usize),
+    Succeed(usize, u64),
     Terms(usize, u64, u32),
 }
 
@@ -340,6 +370,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => node.clone().prop_map(Step::Freeze),
         2 => node.clone().prop_map(Step::Thaw),
         1 => node.clone().prop_map(Step::Leave),
+        2 => (node.clone(), sample::select(vec![0_u64, 5, 60, 250, 700]))
+            .prop_map(|(node, pause)| Step::Succeed(node, pause)),
         1 => (node, sample::select(vec![50_u64, 100, 200]), 2_u32..5)
             .prop_map(|(node, beat, count)| Step::Terms(node, beat, count)),
     ]
@@ -500,6 +532,7 @@ fn apply(world: &mut World, step: &Step) {
         Step::Freeze(node) => world.freeze(node % nodes),
         Step::Thaw(node) => world.thaw(node % nodes),
         Step::Leave(node) => world.leave(node % nodes),
+        Step::Succeed(node, pause) => world.succeed(node % nodes, at(pause)),
         Step::Terms(node, beat, count) => world.set_terms(node % nodes, terms(beat, count)),
     }
 }

@@ -292,6 +292,25 @@ impl World {
         membership.set_aside(vip, Mac([2, 0, 0, 0, 0, 0x66]));
     }
 
+    /// A process hands its state over to the next one of its node, which goes on with it after a pause.
+    pub(super) fn succeed(&mut self, index: usize, pause: Duration) {
+        let node = &mut self.nodes[index];
+        let Some(past) = node.membership.as_ref().filter(|_| !node.frozen) else {
+            return;
+        };
+        if past.scene.serving == Serving::Nothing {
+            return;
+        }
+        let terms = past.scene.terms;
+        let past = past.export();
+        node.membership = None;
+        self.run(pause);
+        let now = self.clock(index);
+        let scene = self.scene(terms);
+        self.nodes[index].membership = Some(Membership::resume(now, past, scene));
+        self.follow(index);
+    }
+
     /// How many addresses each node knows as set aside.
     pub(super) fn aside(&self) -> Vec<usize> {
         let nodes = self.nodes.iter().map(|it| it.membership.as_ref());
