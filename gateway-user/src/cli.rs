@@ -112,6 +112,9 @@ pub(crate) struct NodeArguments {
     /// The directory of the pinned programs and maps
     #[arg(long, value_name = "DIR", default_value = BPF_ROOT)]
     pub(crate) bpf_root: PathBuf,
+    /// Where the next process of this node finds this one, and takes over from it [default: nowhere]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
     /// Threads that serve HTTP [default: the cores that the process may use]
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<NonZeroUsize>,

@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) admin: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) bpf_root: PathBuf,
+    pub(crate) run_dir: Option<PathBuf>,
     pub(crate) workers: NonZeroUsize,
     pub(crate) at_interrupt: AtInterrupt,
 }
@@ -109,6 +110,7 @@ impl Config {
             admin: arguments.admin,
             metrics: arguments.metrics,
             bpf_root: arguments.bpf_root,
+            run_dir: arguments.run_dir,
             workers: arguments.workers.unwrap_or(cores),
             at_interrupt,
         })

@@ -14,6 +14,7 @@ mod node;
 mod rights;
 mod showing;
 mod steering;
+pub(crate) mod succession;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ use tracing::{debug, warn};
 use self::metrics::Reader;
 use self::node::Node;
 pub(crate) use self::rights::missing_rights;
-use self::steering::Steered;
+use self::steering::{Steered, Steering};
+use self::succession::{Bequest, Fate, Heir};
 use crate::board::{Board, Part};
 use crate::interfaces::Present;
 
@@ -54,6 +56,7 @@ pub(crate) struct Settings {
 /// The running gates.
 #[derive(Debug)]
 pub(crate) struct Gates {
+    settings: Settings,
     orders: Sender<Order>,
     thread: JoinHandle<()>,
 }
@@ -78,6 +81,10 @@ enum Order {
     Seen(Seen),
     Verdict(Verdict),
     Silence(Sender<()>),
+    Release(Sender<anyhow::Result<OwnedFd>>),
+    TakeBack(Box<Steering>),
+    Bequeath(Sender<Bequest>, Receiver<Fate>),
+    Inherit(Option<Box<Bequest>>),
     End(Leave),
 }
 
@@ -87,21 +94,39 @@ impl Gates {
     /// # Errors
     /// When the datapath cannot be opened: the error says what to do.
     pub(crate) fn start(settings: Settings, board: Arc<Board>) -> anyhow::Result<Self> {
+        Self::open(settings, None, board)
+    }
+
+    /// The same beside a process that shares its lock: gate 2 follows at once, gate 1 from [`Self::inherit`] on.
+    ///
+    /// # Errors
+    /// When the datapath cannot be opened.
+    pub(crate) fn start_beside(
+        settings: Settings,
+        lock: OwnedFd,
+        board: Arc<Board>,
+    ) -> anyhow::Result<Self> {
+        Self::open(settings, Some(lock), board)
+    }
+
+    fn open(settings: Settings, lock: Option<OwnedFd>, board: Arc<Board>) -> anyhow::Result<Self> {
+        let place = settings.clone();
         let (orders, inbox) = channel();
         let (sender, opened) = channel();
         let counters = orders.clone();
         let heartbeats = orders.clone();
         let owner = Arc::clone(&board);
-        let thread = std::thread::Builder::new()
-            .name("gates".to_owned())
-            .spawn(move || match Node::open(settings, owner, heartbeats) {
-                Ok(node) => {
-                    if sender.send(Ok(())).is_ok() {
-                        run(node, &inbox);
+        let thread =
+            std::thread::Builder::new().name("gates".to_owned()).spawn(
+                move || match Node::open(settings, lock, owner, heartbeats) {
+                    Ok(node) => {
+                        if sender.send(Ok(())).is_ok() {
+                            run(node, &inbox);
+                        }
                     }
-                }
-                Err(error) => drop(sender.send(Err(error))),
-            })?;
+                    Err(error) => drop(sender.send(Err(error))),
+                },
+            )?;
         opened
             .recv()
             .context("the thread of gates 1 and 2 ended")??;
@@ -111,7 +136,11 @@ impl Gates {
             answer.recv_timeout(COUNTERS_TIMEOUT).ok()
         };
         board.registry(Part::Datapath, Reader::registry(read));
-        Ok(Self { orders, thread })
+        Ok(Self {
+            settings: place,
+            orders,
+            thread,
+        })
     }
 
     /// Hands over the proxy's sockets, one per worker.
@@ -151,12 +180,27 @@ impl Gates {
         }
     }
 
-    /// Ends the thread, and returns when that is done.
-    pub(crate) fn end(self, leave: Leave) {
-        self.order(Order::End(leave));
+    /// What a successor on this node is served by.
+    pub(crate) fn heir(&self) -> Heir {
+        Heir::new(self.settings.clone(), self.orders.clone())
+    }
+
+    /// Has gate 1 begin, with what a former process left if it left something. Returns at once.
+    pub(crate) fn inherit(&self, bequest: Option<Bequest>) {
+        self.order(Order::Inherit(bequest.map(Box::new)));
+    }
+
+    /// Waits for the end of a thread that has left everything to a successor.
+    pub(crate) fn join(self) {
         if self.thread.join().is_err() {
             warn!("the thread of gates 1 and 2 panicked");
         }
+    }
+
+    /// Ends the thread, and returns when that is done.
+    pub(crate) fn end(self, leave: Leave) {
+        self.order(Order::End(leave));
+        self.join();
     }
 
     fn order(&self, order: Order) {
@@ -179,6 +223,14 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Seen(seen)) => node.see(seen),
             Ok(Order::Verdict(verdict)) => node.judge(verdict),
             Ok(Order::Silence(done)) => node.leave(done),
+            Ok(Order::Release(answer)) => tell(answer.send(node.release())),
+            Ok(Order::TakeBack(steering)) => node.take_back(*steering),
+            Ok(Order::Bequeath(answer, fate)) => match node.bequeath(&answer, &fate) {
+                Fate::Kept => {}
+                // Not a word more: it is the successor's to speak.
+                Fate::Handed => return,
+            },
+            Ok(Order::Inherit(bequest)) => node.inherit(bequest),
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),

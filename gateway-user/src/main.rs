@@ -19,6 +19,7 @@ mod links;
 mod moves;
 mod output;
 mod routes;
+mod succession;
 mod telemetry;
 mod uninstall;
 mod version;

@@ -1,11 +1,13 @@
 //! `sanmon run` and `sanmon agent`: starts the parts, connects them, and ends them in order.
 
+mod entrance;
 mod proxy;
 mod shutdown;
 mod start;
+mod succession;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use gateway_announce::membership::pair;
 use gateway_control::cluster::Outlook;
+use gateway_control::leader::Candidacy;
 use gateway_control::leader::arbiter::{Arbitration, Verdict};
 use gateway_control::publish::Content;
 use gateway_control::{Cluster, FolderSource, Published, Publisher};
@@ -22,10 +25,12 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::entrance::{Entrance, Outset};
 use self::proxy::Proxies;
 use self::shutdown::Signals;
 use self::start::{Pools, Started};
-use crate::admin::{self, Pages};
+use self::succession::{Retirement, Succession};
+use crate::admin::{self, Admin, Pages};
 use crate::agent;
 use crate::board::{Board, GatesOff, Routed};
 use crate::cli::LogArguments;
@@ -33,6 +38,7 @@ use crate::config::{AtInterrupt, Config, Source};
 use crate::gates::{Gates, Leave};
 use crate::interfaces::Present;
 use crate::routes::{self, Routes};
+use crate::succession::State;
 use crate::{interfaces, telemetry};
 
 /// What failed is tried again after this time: people remove what was in the way within minutes.
@@ -64,10 +70,25 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let board = Board::new(config.node.clone(), publisher.published(), gates_off);
     let board = Arc::new(board);
-    admin::start(config.admin, Pages::All, Arc::clone(&board))?;
-    if let Some(address) = config.metrics {
-        admin::start(address, Pages::Monitoring, Arc::clone(&board))?;
+    let entrance = tokio::select! {
+        entrance = Entrance::find(config.run_dir.as_deref()) => entrance?,
+        _ = signals.next() => return Ok(()),
+    };
+    let addresses = [
+        (Some(config.admin), Pages::All),
+        (config.metrics, Pages::Monitoring),
+    ];
+    let mut admin = Vec::new();
+    if entrance.is_free() {
+        admin = start_admin(addresses, &[], &board)?;
+    } else {
+        // The other process is the one that speaks for this node.
+        board.stand(Candidacy::Aside);
     }
+    let retirement = match config.source {
+        Source::Folder(_) => Retirement::End,
+        Source::Cluster(_) => Retirement::Wait,
+    };
     let interfaces = interfaces::watch().await;
     let settings = start::Settings::of(&config);
     let (sender, mut pools) = watch::channel(None);
@@ -80,12 +101,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Dropped at the end: it holds the thread that watches.
     let verdicts = Arc::new(watch::Sender::new(Verdict::None));
     let _source = start_source(config.source, &board, Arc::clone(&verdicts), sink)?;
-    let first = tokio::select! {
-        first = pools.wait_for(Option::is_some) => first?.unwrap_or(Pools::None),
-        // An API server may be waited for, and nothing runs yet.
+    let beginning = async {
+        drop(pools.wait_for(Option::is_some).await?);
+        let outset = Outset {
+            settings: &settings,
+            board: &board,
+            publisher: &publisher,
+            interfaces: interfaces.clone(),
+            pools: pools.clone(),
+        };
+        entrance.enter(outset).await
+    };
+    let entered = tokio::select! {
+        entered = beginning => entered?,
+        // An API server may be waited for, or another process, and nothing runs yet.
         _ = signals.next() => return Ok(()),
     };
-    let Started { gates, proxy, off } = start::start(&settings, &board, first)?;
+    if admin.is_empty() {
+        admin = start_admin(addresses, &entered.opened, &board)?;
+    }
+    let succession = Succession::start(entered.post, admin, entered.line)?;
+    let Started { gates, proxy, off } = entered.started;
     let mut wire = Wire {
         published: publisher.published(),
         publisher,
@@ -103,19 +139,60 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         pools,
         verdicts: verdicts.subscribe(),
         routed: None,
+        succession,
         retry: Some(Instant::now() + RETRY),
     };
     wire.move_interfaces().await;
-    let interrupted = wire.follow(signals.next()).await?;
-    let leave = match (interrupted, config.at_interrupt) {
-        (shutdown::Signal::Interrupt, AtInterrupt::Remove) => Leave::Nothing,
-        (shutdown::Signal::Interrupt, AtInterrupt::Keep) | (shutdown::Signal::Terminate, _) => {
-            Leave::Pins
+    let state = wire.succession.state();
+    let ended = async {
+        tokio::select! {
+            signal = signals.next() => Some(signal),
+            () = succession::decided(state.clone()) => None,
         }
     };
+    let leave = match (wire.follow(ended).await?, config.at_interrupt) {
+        (None, _) if *state.borrow() != State::Lost => {
+            return wire.retire(Some(signals), retirement).await;
+        }
+        (Some(shutdown::Signal::Interrupt), AtInterrupt::Remove) => Leave::Nothing,
+        (Some(shutdown::Signal::Interrupt), AtInterrupt::Keep)
+        | (Some(shutdown::Signal::Terminate) | None, _) => Leave::Pins,
+    };
     signals.end_at_the_next();
+    wire.follow(succession::settled(state.clone())).await?;
+    wire.succession.close();
+    match *state.borrow() {
+        State::Handed | State::Orphaned => return wire.retire(None, Retirement::End).await,
+        State::Alone | State::Preparing | State::Handing | State::Lost => {}
+    }
     wire.end(leave).await;
     Ok(())
+}
+
+fn start_admin(
+    addresses: [(Option<SocketAddr>, Pages); 2],
+    opened: &[TcpListener],
+    board: &Arc<Board>,
+) -> anyhow::Result<Vec<Admin>> {
+    let wanted = addresses.into_iter();
+    let wanted = wanted.filter_map(|(address, pages)| Some((address?, pages)));
+    wanted
+        .map(|(address, pages)| admin::start(address, opened, pages, Arc::clone(board)))
+        .collect()
+}
+
+/// What the translation must know of this machine.
+fn translation(
+    own_addresses: Vec<IpAddr>,
+    announce: Announce,
+    aside: BTreeMap<IpAddr, Mac>,
+) -> Settings {
+    Settings {
+        own_addresses,
+        announce,
+        aside,
+        ..Settings::default()
+    }
 }
 
 /// What reads the objects.
@@ -206,6 +283,7 @@ struct Wire {
     verdicts: watch::Receiver<Verdict>,
     /// What was shown of the routes last.
     routed: Option<Routed>,
+    succession: Succession,
     /// When what failed is tried again.
     retry: Option<Instant>,
 }
@@ -235,6 +313,7 @@ impl Wire {
                 }
                 Ok(()) = self.aside.changed() => self.translate(),
                 Ok(()) = self.verdicts.changed() => self.judge(),
+                Some(call) = self.succession.called() => self.answer(call),
                 () = at(self.retry) => {
                     self.retry = None;
                     self.switch_on();
@@ -282,16 +361,14 @@ impl Wire {
 
     /// Tells the translation what it must know of this machine.
     fn translate(&mut self) {
-        let settings = Settings {
-            own_addresses: own_addresses(&self.interfaces.borrow()),
-            announce: match (&self.off, self.gates_off) {
-                (Some(why), GatesOff::Noted) => Announce::Off(why.clone()),
-                // In a cluster a Gateway waits for an address of a pool: those of this machine are of no other node.
-                (Some(_), GatesOff::Unready) | (None, _) => Announce::On,
-            },
-            aside: self.aside.borrow_and_update().clone(),
-            ..Settings::default()
+        let announce = match (&self.off, self.gates_off) {
+            (Some(why), GatesOff::Noted) => Announce::Off(why.clone()),
+            // In a cluster a Gateway waits for an address of a pool: those of this machine are of no other node.
+            (Some(_), GatesOff::Unready) | (None, _) => Announce::On,
         };
+        let own = own_addresses(&self.interfaces.borrow());
+        let aside = self.aside.borrow_and_update().clone();
+        let settings = translation(own, announce, aside);
         // Most changes of interfaces are those of pods, which change no address of the node.
         if self.told.as_ref() != Some(&settings) {
             self.told = Some(settings.clone());
@@ -303,7 +380,11 @@ impl Wire {
     /// may go: an object of another program, a missing right.
     fn switch_on(&mut self) {
         let is_wanted = *self.pools.borrow_and_update() == Some(Pools::Configured);
-        if self.gates.is_some() || !is_wanted {
+        let is_ours = match *self.succession.state().borrow() {
+            State::Alone | State::Preparing => true,
+            State::Handing | State::Handed | State::Orphaned | State::Lost => false,
+        };
+        if self.gates.is_some() || !is_wanted || !is_ours {
             return;
         }
         match start::together(&self.settings, &self.board) {
@@ -369,12 +450,15 @@ impl Wire {
         }
     }
 
+    fn drain_timeout(&self) -> Duration {
+        let published = self.published.borrow();
+        let drain_timeout = published.as_ref().map(|it| it.snapshot.proxy.drain_timeout);
+        drain_timeout.unwrap_or_default()
+    }
+
     /// Gives the VIPs away, lets requests in flight finish, and leaves behind what is to stay.
     async fn end(mut self, leave: Leave) {
-        let published = self.published.borrow().clone();
-        let within = published
-            .map(|it| it.snapshot.proxy.drain_timeout)
-            .unwrap_or_default();
+        let within = self.drain_timeout();
         info!(?leave, "ending");
         self.board.drain(within);
         if self.gates.is_some() {

@@ -128,7 +128,7 @@ impl Bed {
             bpf_root: sanmon::unique_bpf_root(),
             admin: sanmon::ADMIN,
             log: folder.beside("log"),
-            more: Vec::new(),
+            more: vec!["--run-dir".into(), folder.beside("run").into_os_string()],
         };
         let untouched = Trace::of(&node, &options.bpf_root)?;
         let port = lan.capture(&node)?;

@@ -1,11 +1,13 @@
 //! Several nodes on a LAN that agree on one owner of the VIP, a client that asks for it all the time, and what can happen to
 //! the nodes and the switch.
 
+mod seen;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use nix::sys::signal::Signal;
 
 use crate::bed::{PATIENCE, VIP};
@@ -16,6 +18,8 @@ use crate::lan::NIC;
 use crate::netlink::{self, Hop, Mac};
 use crate::sanmon::{self, Options};
 use crate::{Capture, Host, Lan, Sanmon};
+
+pub use self::seen::Seen;
 
 /// The router of the LAN, and the only witness of two nodes.
 pub const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 1);
@@ -90,15 +94,6 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The answers to the questions of a while, in order.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// When, and from which Ethernet address.
-    pub answers: Vec<(Duration, Mac)>,
-    since: Duration,
-    until: Duration,
-}
-
 /// Runs a test on nodes of its own, or says that it is skipped. A failure names the logs and a pcap file.
 ///
 /// # Errors
@@ -159,7 +154,12 @@ impl Nodes {
                 bpf_root: sanmon::unique_bpf_root(),
                 admin: sanmon::ADMIN,
                 log: folder.beside("log"),
-                more: vec!["--workers".into(), "1".into()],
+                more: vec![
+                    "--workers".into(),
+                    "1".into(),
+                    "--run-dir".into(),
+                    folder.beside("run").into_os_string(),
+                ],
             });
             hosts.push(host);
             folders.push(folder);
@@ -202,6 +202,16 @@ impl Nodes {
             None => self.processes.push(process),
         }
         Ok(())
+    }
+
+    /// Starts a successor of a node's process, which takes over from it.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn start_beside(&self, number: usize) -> anyhow::Result<Sanmon> {
+        let host = self.hosts.get(number).context("no such node")?;
+        let options = self.options.get(number).context("no such node")?;
+        Sanmon::start(&host.namespace, options)
     }
 
     /// Waits until a node is ready.
@@ -387,59 +397,6 @@ impl Nodes {
             until: self.wire.now(),
             since,
         })
-    }
-}
-
-impl Seen {
-    /// Who has answered, one after the other.
-    pub fn macs(&self) -> Vec<Mac> {
-        let mut macs: Vec<Mac> = self.answers.iter().map(|it| it.1).collect();
-        macs.dedup();
-        macs
-    }
-
-    /// The longest time without an answer.
-    pub fn worst_gap(&self) -> Duration {
-        let times: Vec<Duration> = std::iter::once(self.since)
-            .chain(self.answers.iter().map(|it| it.0))
-            .chain([self.until])
-            .collect();
-        let gaps = times.iter().zip(times.iter().skip(1));
-        let gaps = gaps.map(|(one, next)| next.saturating_sub(*one));
-        gaps.max().unwrap_or_default()
-    }
-
-    /// Fails when nobody answered for too long.
-    ///
-    /// # Errors
-    /// When that is so.
-    pub fn expect_gap_below(&self, most: Duration) -> anyhow::Result<()> {
-        let gap = self.worst_gap();
-        ensure!(gap < most, "nobody answered for {gap:?}");
-        Ok(())
-    }
-
-    /// From one node to exactly one other, never back and forth.
-    ///
-    /// # Errors
-    /// When it was different.
-    pub fn expect_one_change(&self, from: Mac, gap_max: Duration) -> anyhow::Result<()> {
-        let macs = self.macs();
-        ensure!(
-            macs.len() == 2 && macs.first() == Some(&from),
-            "the answers came from {macs:02x?}"
-        );
-        self.expect_gap_below(gap_max)
-    }
-
-    /// The same node all the time.
-    ///
-    /// # Errors
-    /// When it was different.
-    pub fn expect_only(&self, mac: Mac, gap_max: Duration) -> anyhow::Result<()> {
-        let macs = self.macs();
-        ensure!(macs == [mac], "the answers came from {macs:02x?}");
-        self.expect_gap_below(gap_max)
     }
 }
 

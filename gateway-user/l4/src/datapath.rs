@@ -1,6 +1,7 @@
 //! The datapath of one node: opened once, then told what changed.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use gateway_common::announce::Port;
@@ -51,7 +52,26 @@ impl Datapath {
     /// # Errors
     /// When the programs cannot run here; the error says what to do.
     pub fn open(settings: &Settings) -> Result<(Self, Answers), OpenError> {
-        let root = Root::open(&settings.bpf_root)?;
+        Self::load(settings, Root::open(&settings.bpf_root)?)
+    }
+
+    /// Opens the datapath of a process that shares its lock and touches nothing of it any more but what is answered for.
+    ///
+    /// # Errors
+    /// When the programs cannot run here, or the lock is another one.
+    pub fn share(settings: &Settings, lock: OwnedFd) -> Result<(Self, Answers), OpenError> {
+        Self::load(settings, Root::share(&settings.bpf_root, lock)?)
+    }
+
+    /// The lock, for another process to [`Self::share`]. It holds until all who have it have closed it.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.root.shared()
+    }
+
+    fn load(settings: &Settings, root: Root) -> Result<(Self, Answers), OpenError> {
         let (programs, maps, answers) = bpf::load(&root.maps())?;
         let state = maps
             .read()

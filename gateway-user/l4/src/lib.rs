@@ -18,6 +18,7 @@ pub use answers::{Answers, ForeignClaim};
 pub use bpf::{Program, Trial};
 pub use datapath::{Datapath, Settings, uninstall};
 pub use error::{ApplyError, AttachError, OpenError, RemoveError};
+pub use gateway_common::SCHEMA_VERSION;
 pub use gateway_common::counter::{Counter, Verdict};
 pub use hook::Hook;
 pub use stats::{Counters, ServiceCounters};

@@ -1,13 +1,12 @@
 //! The directory of the pins: on a BPF filesystem, and locked while a process uses it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gateway_common::SCHEMA_VERSION;
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::statfs::{FsType, statfs};
 
@@ -25,31 +24,55 @@ type Unpin = fn(&Path) -> io::Result<()>;
 #[derive(Debug)]
 pub(crate) struct Root {
     path: PathBuf,
-    _lock: Flock<File>,
+    /// It belongs to the open file, so it holds until the last process that has this one closes it.
+    lock: File,
 }
 
 impl Root {
     /// Makes the directory, mounts a BPF filesystem where there is none, and takes the lock.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
         prepare(path)?;
+        let directory = File::open(path).map_err(|source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::lock(path, directory)
+    }
+
+    /// The same with the open directory of a process that has the lock, and shares it.
+    pub(crate) fn share(path: &Path, lock: OwnedFd) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io {
             path: path.to_owned(),
             source,
         };
-        let directory = File::open(path).map_err(io)?;
-        let lock = match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err((directory, Errno::EWOULDBLOCK)) => {
-                return Err(OpenError::InUse {
-                    path: path.to_owned(),
-                    pid: holder(&directory),
-                });
-            }
-            Err((_directory, errno)) => return Err(io(errno.into())),
-        };
+        let directory = File::from(lock);
+        let (ours, theirs) = (fs::metadata(path), directory.metadata());
+        let (ours, theirs) = (ours.map_err(io)?, theirs.map_err(io)?);
+        if (ours.dev(), ours.ino()) != (theirs.dev(), theirs.ino()) {
+            return Err(io(io::Error::other("another directory is locked")));
+        }
+        Self::lock(path, directory)
+    }
+
+    /// The open directory, for a process that is to share the lock.
+    pub(crate) fn shared(&self) -> io::Result<OwnedFd> {
+        Ok(self.lock.try_clone()?.into())
+    }
+
+    fn lock(path: &Path, lock: File) -> Result<Self, OpenError> {
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse {
+                path: path.to_owned(),
+                pid: holder(&lock),
+            },
+            TryLockError::Error(source) => OpenError::Io {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
         let root = Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         };
         for directory in [root.maps(), root.links()] {
             fs::create_dir_all(&directory).map_err(|source| OpenError::Io {
@@ -77,7 +100,7 @@ impl Root {
     /// Removes all pins, of every layout, and what was made for them.
     /// `unpin` removes a pinned link, and detaches it before.
     pub(crate) fn remove(self, unpin: Unpin) -> Result<Vec<String>, RemoveError> {
-        let Self { path, _lock } = self;
+        let Self { path, lock } = self;
         let mut removed = Vec::new();
         // Links first: no program may run on maps that are being taken away.
         let versions = entries(&path)?;
@@ -87,7 +110,7 @@ impl Root {
         for version in &versions {
             remove_tree(version, |pin| fs::remove_file(pin), &mut removed)?;
         }
-        drop(_lock);
+        drop(lock);
         let io = |source| RemoveError::Io {
             path: path.clone(),
             source,

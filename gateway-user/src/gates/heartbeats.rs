@@ -1,20 +1,18 @@
 //! Heartbeats on the network: a UDP socket, and a thread that reads it. What they mean is the announcer's business.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::wire::{self, BYTES_MAX, Keys, PORT};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 use tracing::{debug, trace, warn};
-
-/// How long the end of the thread may take.
-const STOP_CHECK: Duration = Duration::from_millis(200);
 
 /// What passed the socket; for metrics.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +26,9 @@ pub(super) struct Traffic {
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     socket: UdpSocket,
-    family: IpAddr,
     shared: Arc<Shared>,
+    /// Closed to end the thread.
+    open: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,42 +36,56 @@ pub(super) struct Heartbeats {
 struct Shared {
     keys: RwLock<Keys>,
     traffic: Traffic,
-    stop: AtomicBool,
 }
 
 impl Heartbeats {
-    /// Listens on every address of the family of this node's own.
+    /// A socket on every address of the family of this node's own.
     ///
     /// # Errors
     /// When the port is taken.
-    pub(super) fn open(
-        own: IpAddr,
-        keys: Keys,
-        traffic: Traffic,
-        deliver: impl Fn(Heartbeat) + Send + 'static,
-    ) -> io::Result<Self> {
+    pub(super) fn bind(own: IpAddr) -> io::Result<UdpSocket> {
         let family = match own {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        let socket = UdpSocket::bind((family, PORT))?;
+        UdpSocket::bind((family, PORT))
+    }
+
+    /// Reads a socket, and sends on it.
+    ///
+    /// # Errors
+    /// When there is no thread or no descriptor left.
+    pub(super) fn open(
+        socket: UdpSocket,
+        keys: Keys,
+        traffic: Traffic,
+        deliver: impl Fn(Heartbeat) + Send + 'static,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let reader = socket.try_clone()?;
-        reader.set_read_timeout(Some(STOP_CHECK))?;
         let shared = Arc::new(Shared {
             keys: RwLock::new(keys),
             traffic,
-            stop: AtomicBool::new(false),
         });
         let theirs = Arc::clone(&shared);
+        let (is_open, open) = io::pipe()?;
         let thread = std::thread::Builder::new()
             .name("heartbeats".to_owned())
-            .spawn(move || read(&reader, &theirs, deliver))?;
+            .spawn(move || read(&reader, &is_open, &theirs, deliver))?;
         Ok(Self {
             socket,
-            family,
             shared,
+            open: Some(open),
             thread: Some(thread),
         })
+    }
+
+    /// Reads no more, and gives the socket with what comes from now on.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub(super) fn close(self) -> io::Result<UdpSocket> {
+        self.socket.try_clone()
     }
 
     /// Signs with other keys from now on.
@@ -82,7 +95,7 @@ impl Heartbeats {
 
     /// Tells whether the socket can reach nodes of this address's family.
     pub(super) fn fits(&self, own: IpAddr) -> bool {
-        own.is_ipv4() == self.family.is_ipv4()
+        fits(&self.socket, own)
     }
 
     pub(super) fn send(&self, heartbeat: &Heartbeat, to: IpAddr) {
@@ -98,7 +111,7 @@ impl Heartbeats {
 
 impl Drop for Heartbeats {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        drop(self.open.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -107,14 +120,18 @@ impl Drop for Heartbeats {
     }
 }
 
-fn read(socket: &UdpSocket, shared: &Shared, deliver: impl Fn(Heartbeat)) {
+/// Tells whether a socket can reach nodes of this address's family.
+pub(super) fn fits(socket: &UdpSocket, own: IpAddr) -> bool {
+    let bound = socket.local_addr();
+    bound.is_ok_and(|it| it.is_ipv4() == own.is_ipv4())
+}
+
+fn read(socket: &UdpSocket, open: &PipeReader, shared: &Shared, deliver: impl Fn(Heartbeat)) {
     let mut buffer = vec![0; BYTES_MAX];
-    while !shared.stop.load(Ordering::Relaxed) {
+    while is_wanted(socket, open) {
         let (length, from) = match socket.recv_from(&mut buffer) {
             Ok(received) => received,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                continue;
-            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => {
                 // An ICMP error of a peer that does not listen shows here.
                 trace!(%error, "heartbeats not read");
@@ -131,6 +148,19 @@ fn read(socket: &UdpSocket, shared: &Shared, deliver: impl Fn(Heartbeat)) {
                 shared.traffic.refused.inc();
                 debug!(%from, %error, "datagram refused");
             }
+        }
+    }
+}
+
+/// Waits for a datagram; tells whether it is to be read.
+fn is_wanted(socket: &UdpSocket, open: &PipeReader) -> bool {
+    let mut both = [socket.as_fd(), open.as_fd()].map(|it| PollFd::new(it, PollFlags::POLLIN));
+    match poll(&mut both, PollTimeout::NONE) {
+        Ok(_) => both.get(1).is_none_or(|it| it.any() != Some(true)),
+        Err(Errno::EINTR) => true,
+        Err(error) => {
+            warn!(%error, "heartbeats are not read any more");
+            false
         }
     }
 }

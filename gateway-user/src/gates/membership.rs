@@ -1,7 +1,7 @@
 //! The other nodes from this process's side: where they are, what heartbeats are signed with, and what is counted.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -17,9 +17,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use tracing::warn;
 
 use super::Order;
-use super::heartbeats::{Heartbeats, Traffic};
+use super::heartbeats::{Heartbeats, Traffic, fits};
 use crate::board::{self, Board, Neighbor};
 
 /// What this process knows of the others.
@@ -31,6 +32,8 @@ pub(super) struct Company {
     names: BTreeMap<NodeId, (NodeName, Option<IpAddr>)>,
     key: Option<MembershipKey>,
     heartbeats: Option<Heartbeats>,
+    /// What the next heartbeats come by, in place of a socket of their own.
+    socket: Option<UdpSocket>,
     traffic: Traffic,
     won: Counter,
     lost: Counter,
@@ -47,6 +50,7 @@ impl Company {
             names: BTreeMap::new(),
             key: None,
             heartbeats: None,
+            socket: None,
             traffic: Traffic::default(),
             won: Counter::default(),
             lost: Counter::default(),
@@ -92,6 +96,18 @@ impl Company {
             }),
             None,
         )
+    }
+
+    /// Reads no heartbeat any more until [`Self::follow`] is called, and gives the socket where they come in.
+    pub(super) fn pause(&mut self) -> Option<UdpSocket> {
+        let socket = self.heartbeats.take()?.close();
+        self.socket = socket.inspect_err(|error| warn!(%error, "heartbeats")).ok();
+        self.socket.as_ref()?.try_clone().ok()
+    }
+
+    /// Goes on where heartbeats come in already.
+    pub(super) fn inherit(&mut self, socket: UdpSocket) {
+        self.socket = Some(socket);
     }
 
     pub(super) fn send(&self, heartbeat: &Heartbeat) {
@@ -185,7 +201,11 @@ impl Company {
                     // Nobody listens any more when the process is ending.
                     drop(orders.send(Order::Heartbeat(Box::new(heartbeat))));
                 };
-                let opened = Heartbeats::open(address, keys, self.traffic.clone(), deliver);
+                let inherited = self.socket.take().filter(|it| fits(it, address));
+                let socket = inherited.map_or_else(|| Heartbeats::bind(address), Ok);
+                let opened = socket.and_then(|socket| {
+                    Heartbeats::open(socket, keys, self.traffic.clone(), deliver)
+                });
                 let opened = opened.map_err(|error| format!("UDP port {PORT}: {error}"))?;
                 self.heartbeats = Some(opened);
             }

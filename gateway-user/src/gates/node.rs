@@ -1,6 +1,10 @@
 //! The announcer of this node and gate 2, and what holds them together. No thread, no channel.
 
+mod ending;
+mod succession;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -13,11 +17,12 @@ use gateway_announce::{Announcer, Command, Decision, ForeignClaim, Ownership, Se
 use gateway_control::Published;
 use gateway_control::leader::Candidacy;
 use gateway_control::leader::arbiter::Need;
-use gateway_ir::{AnnounceSettings, Gate, GateReport, Generation, Interface, ListenerFailure, Mac};
+use gateway_ir::{Gate, GateReport, Generation, Interface, ListenerFailure, Mac};
 use gateway_l4::{Answers, Counters};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use self::succession::Beginning;
 use super::clock::{now, time_of_day};
 use super::frames::Frames;
 use super::groups::Groups;
@@ -25,7 +30,7 @@ use super::lookout::{Lookout, witnesses};
 use super::membership::Company;
 use super::showing;
 use super::steering::{Steered, Steering, Wanted};
-use super::{Leave, Order, Settings};
+use super::{Order, Settings};
 use crate::board::{Board, Owner};
 use crate::interfaces::Present;
 use crate::telemetry::chain;
@@ -38,13 +43,16 @@ const CLAIMS_DISTANCE: Duration = Duration::from_millis(50);
 /// How often at most it is shown whom this node hears: it may be hundreds, each of which speaks ten times a second.
 const MEMBERS_DISTANCE: Duration = Duration::from_millis(20);
 
-/// A hand-over takes some milliseconds; without an answer a lease ends by itself within this time.
-const LEAVE_MAX: Duration = Duration::from_millis(400);
-
 pub(super) struct Node {
     settings: Settings,
     board: Arc<Board>,
-    steering: Steering,
+    /// None: another process has gate 2.
+    steering: Option<Steering>,
+    /// The proxy's sockets, for when it comes back.
+    proxy: Vec<OwnedFd>,
+    /// Who waits for gate 2 while another process has it.
+    waiting: Vec<oneshot::Sender<()>>,
+    beginning: Beginning,
     answers: Answers,
     announcer: Announcer,
     frames: Frames,
@@ -79,14 +87,20 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Opens everything that needs rights.
+    /// Opens everything that needs rights. With the lock of a process that still speaks for this node, gate 1 waits for
+    /// [`Self::inherit`].
     pub(super) fn open(
         settings: Settings,
+        lock: Option<OwnedFd>,
         board: Arc<Board>,
         orders: Sender<Order>,
     ) -> anyhow::Result<Self> {
         let done = orders.clone();
-        let (steering, answers) = Steering::start(&settings, move |steered| {
+        let beginning = match &lock {
+            Some(_shared) => Beginning::Awaited(None),
+            None => Beginning::Begun,
+        };
+        let (steering, answers) = Steering::start(&settings, lock, move |steered| {
             // Nobody waits for it any more when the process is ending.
             drop(done.send(Order::Steered(Box::new(steered))));
         })?;
@@ -99,7 +113,10 @@ impl Node {
         Ok(Self {
             settings,
             board,
-            steering,
+            steering: Some(steering),
+            proxy: Vec::new(),
+            waiting: Vec::new(),
+            beginning,
             answers,
             announcer: Announcer::new(announcer),
             frames,
@@ -141,12 +158,23 @@ impl Node {
         self.reconcile(Vec::new());
     }
 
-    pub(super) fn attach_proxy(&self, sockets: Vec<OwnedFd>, answer: Sender<anyhow::Result<()>>) {
-        self.steering.attach_proxy(sockets, answer);
+    pub(super) fn attach_proxy(
+        &mut self,
+        sockets: Vec<OwnedFd>,
+        answer: Sender<anyhow::Result<()>>,
+    ) {
+        let kept: io::Result<_> = sockets.iter().map(OwnedFd::try_clone).collect();
+        self.proxy = kept.unwrap_or_default();
+        match &self.steering {
+            Some(steering) => steering.attach_proxy(sockets, answer),
+            None => super::tell(answer.send(Ok(()))),
+        }
     }
 
     pub(super) fn counters(&self, answer: Sender<Counters>) {
-        self.steering.counters(answer);
+        if let Some(steering) = &self.steering {
+            steering.counters(answer);
+        }
     }
 
     /// Does what the announcer says is due, and what failed before.
@@ -183,52 +211,6 @@ impl Node {
         self.announcer.judge(now(), verdict);
     }
 
-    /// Hands over every VIP; `done` is told when this node answers for none.
-    pub(super) fn leave(&mut self, done: Sender<()>) {
-        let now = now();
-        self.published = None;
-        self.running = None;
-        self.retry = None;
-        self.announcer.leave(now);
-        self.leaving = Some((now + LEAVE_MAX, done));
-        self.execute();
-        self.finish_leaving(now);
-    }
-
-    fn finish_leaving(&mut self, now: Duration) {
-        let is_over = |until: &Duration| self.announcer.is_silent() || *until <= now;
-        if let Some((_, done)) = self.leaving.take_if(|(until, _)| is_over(until)) {
-            self.silence();
-            super::tell(done.send(()));
-        }
-    }
-
-    /// Stops answering for every VIP.
-    pub(super) fn silence(&mut self) {
-        self.published = None;
-        self.running = None;
-        self.retry = None;
-        self.announcer.update(
-            now(),
-            View {
-                vips: &[],
-                pools: &[],
-                services: &[],
-                interfaces: &[],
-                peers: &[],
-                rules: &AnnounceSettings::default(),
-                witnesses: &[],
-                part: None,
-            },
-        );
-        self.execute();
-    }
-
-    pub(super) fn end(mut self, leave: Leave) {
-        self.silence();
-        self.steering.end(leave);
-    }
-
     /// Has gate 2 bring attachments and maps to what is wanted now.
     fn reconcile(&mut self, waiting: Vec<oneshot::Sender<()>>) {
         let Some(published) = self.published.clone() else {
@@ -236,20 +218,33 @@ impl Node {
         };
         self.retry = None;
         let present = self.present.clone();
-        self.steering.follow(Wanted {
+        let Some(steering) = &mut self.steering else {
+            self.waiting.extend(waiting);
+            return;
+        };
+        steering.follow(Wanted {
             published,
             present,
             waiting,
         });
     }
 
-    /// Announces what gate 2 is ready for, and reports.
+    /// Takes note of what gate 2 is ready for.
     pub(super) fn steered(&mut self, steered: Steered) {
-        self.steering.go_on();
+        if let Some(steering) = &mut self.steering {
+            steering.go_on();
+        }
         if self.published.is_none() {
             // Everything was handed over meanwhile.
             return;
         }
+        if let Some(steered) = self.defer(steered) {
+            self.announce(steered);
+        }
+    }
+
+    /// Announces what gate 2 is ready for, and reports.
+    fn announce(&mut self, steered: Steered) {
         let Steered {
             published,
             interfaces,
@@ -380,10 +375,9 @@ impl Node {
             self.company.send(&heartbeat);
         }
         self.show_members(now());
-        self.board.stand(if self.announcer.hears_all() {
-            Candidacy::Stands
-        } else {
-            Candidacy::Aside
+        self.board.stand(match self.beginning {
+            Beginning::Begun if self.announcer.hears_all() => Candidacy::Stands,
+            Beginning::Begun | Beginning::Awaited(_) => Candidacy::Aside,
         });
         self.show_owners();
     }

@@ -6,11 +6,13 @@
 mod steerer;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use anyhow::Context;
 use gateway_control::Published;
 use gateway_ir::{Generation, Interface};
 use gateway_l4::{Answers, Counters, Datapath};
@@ -66,22 +68,29 @@ enum Order {
     Follow(Wanted),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
+    Release(Sender<io::Result<OwnedFd>>),
     End(Leave),
 }
 
 impl Steering {
-    /// Opens the datapath and starts the thread. `done` is called on it after each [`Self::follow`].
+    /// Opens the datapath, that of the process which shares its lock if there is one, and starts the thread. `done` is
+    /// called on it after each [`Self::follow`].
     ///
     /// # Errors
     /// When the datapath cannot be opened: the error says what to do.
     pub(super) fn start(
         settings: &Settings,
+        lock: Option<OwnedFd>,
         done: impl Fn(Steered) + Send + 'static,
     ) -> anyhow::Result<(Self, Answers)> {
-        let (datapath, answers) = Datapath::open(&gateway_l4::Settings {
+        let place = gateway_l4::Settings {
             bpf_root: settings.bpf_root.clone(),
             node: settings.node.clone(),
-        })?;
+        };
+        let (datapath, answers) = match lock {
+            Some(lock) => Datapath::share(&place, lock)?,
+            None => Datapath::open(&place)?,
+        };
         let steerer = Steerer::new(datapath, settings.interfaces.clone());
         let (orders, inbox) = channel();
         let thread = std::thread::Builder::new()
@@ -127,6 +136,17 @@ impl Steering {
         self.order(Order::Counters(answer));
     }
 
+    /// Ends the thread, once it has done what it is at, and leaves the datapath to whoever gets the lock.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
+    pub(super) fn release(self) -> anyhow::Result<OwnedFd> {
+        let (sender, lock) = channel();
+        self.order(Order::Release(sender));
+        let lock = lock.recv().context("the thread of gate 2 ended")?;
+        Ok(lock?)
+    }
+
     /// Ends the thread, once it has done what it is at.
     pub(super) fn end(self, leave: Leave) {
         self.order(Order::End(leave));
@@ -153,6 +173,7 @@ fn run(mut steerer: Steerer, inbox: &Receiver<Order>, done: impl Fn(Steered)) {
                 let counters = counters.inspect_err(|error| debug!(%error, "counters not read"));
                 drop(counters.map(|it| answer.send(it)));
             }
+            Order::Release(lock) => return drop(lock.send(steerer.lock())),
             Order::End(leave) => return steerer.end(leave),
         }
     }

@@ -38,6 +38,11 @@ impl Settings {
             workers: config.workers,
         }
     }
+
+    /// What gates 1 and 2 are started with.
+    pub(super) fn gates(&self) -> gates::Settings {
+        self.gates.clone()
+    }
 }
 
 /// Whether there is something to announce.
@@ -131,13 +136,29 @@ fn is_in_use(error: &anyhow::Error) -> bool {
 
 /// Starts the proxy behind gate 2.
 fn steered(settings: &Settings, board: &Board, gates: &Gates) -> anyhow::Result<Proxy> {
-    let proxy = start_proxy(settings, board, Listen::Transparent)?;
+    let proxy = transparent(settings, board)?;
+    steer(&proxy, gates)?;
+    Ok(proxy)
+}
+
+/// Starts a proxy that serves what is steered to it.
+///
+/// # Errors
+/// When it cannot start.
+pub(super) fn transparent(settings: &Settings, board: &Board) -> anyhow::Result<Proxy> {
+    start_proxy(settings, board, Listen::Transparent)
+}
+
+/// Has new connections go to a proxy.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn steer(proxy: &Proxy, gates: &Gates) -> anyhow::Result<()> {
     let sockets = proxy.sockets().into_iter();
     let sockets: Result<Vec<OwnedFd>, _> = sockets.map(|it| it.try_clone_to_owned()).collect();
     gates
         .proxy(sockets?)
-        .context("cannot steer packets to the proxy")?;
-    Ok(proxy)
+        .context("cannot steer packets to the proxy")
 }
 
 fn start_proxy(settings: &Settings, board: &Board, listen: Listen) -> anyhow::Result<Proxy> {

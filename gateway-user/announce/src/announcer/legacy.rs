@@ -67,7 +67,8 @@ impl Announcer {
                 Some(Standing::Silent(_)) | None => false,
             };
             if !is_held {
-                self.commands.push_back(Command::Silence { address, interface });
+                self.commands
+                    .push_back(Command::Silence { address, interface });
             }
         }
     }

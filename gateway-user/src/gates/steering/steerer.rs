@@ -1,6 +1,7 @@
 //! What gate 2's thread does: the datapath, and which interfaces it is attached to. No thread, no channel.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use gateway_control::Published;
@@ -67,6 +68,10 @@ impl Steerer {
 
     pub(super) fn counters(&self) -> Result<Counters, ApplyError> {
         self.datapath.counters()
+    }
+
+    pub(super) fn lock(&self) -> io::Result<OwnedFd> {
+        self.datapath.lock()
     }
 
     pub(super) fn end(self, leave: Leave) {

@@ -1,0 +1,98 @@
+//! What comes from a former process of this node, and goes to the next one.
+
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender};
+
+use anyhow::Context;
+use tracing::{debug, info, warn};
+
+use super::Node;
+use crate::gates::clock::now;
+use crate::gates::steering::{Steered, Steering};
+use crate::gates::succession::{Bequest, Fate, await_fate};
+use crate::gates::tell;
+
+/// Whether gate 1 has begun.
+pub(super) enum Beginning {
+    Begun,
+    /// A former process still speaks for this node. What gate 2 is ready for waits.
+    Awaited(Option<Box<Steered>>),
+}
+
+impl Node {
+    /// Leaves gate 2 to another process; gate 1 goes on.
+    pub(in crate::gates) fn release(&mut self) -> anyhow::Result<OwnedFd> {
+        let steering = self.steering.take();
+        let lock = steering.context("another process has gate 2")?.release()?;
+        info!("gate 2 is left to a successor");
+        Ok(lock)
+    }
+
+    /// Goes on with gate 2, which has not become another process's.
+    pub(in crate::gates) fn take_back(&mut self, steering: Steering) {
+        info!("gate 2 is taken back");
+        let sockets = self.proxy.iter().map(OwnedFd::try_clone);
+        match sockets.collect() {
+            Ok(sockets) => {
+                let (answer, _unread) = std::sync::mpsc::channel();
+                steering.attach_proxy(sockets, answer);
+            }
+            Err(error) => warn!(%error, "packets are not steered to the proxy"),
+        }
+        self.steering = Some(steering);
+        let waiting = std::mem::take(&mut self.waiting);
+        self.reconcile(waiting);
+    }
+
+    /// Stops speaking, gives away what a successor needs to go on, and waits for what becomes of it. Nothing is heard or
+    /// said meanwhile, as if the process were frozen.
+    pub(in crate::gates) fn bequeath(
+        &mut self,
+        answer: &Sender<Bequest>,
+        fate: &Receiver<Fate>,
+    ) -> Fate {
+        let heartbeats = self.company.pause();
+        let legacy = self.announcer.bequeath();
+        tell(answer.send(Bequest { legacy, heartbeats }));
+        let fate = await_fate(fate);
+        if fate == Fate::Kept
+            && let Some(running) = self.running.clone()
+            && let (_, Some(note)) = self.company.follow(&running, self.board.running())
+        {
+            warn!(note, "gates 1 and 2");
+        }
+        fate
+    }
+
+    /// Begins with gate 1, where a former process has left it if it has left something.
+    pub(in crate::gates) fn inherit(&mut self, bequest: Option<Box<Bequest>>) {
+        let beginning = std::mem::replace(&mut self.beginning, Beginning::Begun);
+        if let Some(Bequest { legacy, heartbeats }) = bequest.map(|it| *it) {
+            self.announcer.inherit(legacy);
+            heartbeats
+                .into_iter()
+                .for_each(|it| self.company.inherit(it));
+        }
+        match beginning {
+            Beginning::Begun | Beginning::Awaited(None) => {
+                debug!("gate 1 has nothing to begin with")
+            }
+            Beginning::Awaited(Some(steered)) => self.announce(*steered),
+        }
+        debug!(at = ?now(), "gate 1 has begun");
+    }
+
+    /// Keeps what gate 2 is ready for until gate 1 may begin; gives it back if it may.
+    pub(super) fn defer(&mut self, mut steered: Steered) -> Option<Steered> {
+        match &mut self.beginning {
+            Beginning::Begun => Some(steered),
+            Beginning::Awaited(newest) => {
+                for waiting in steered.waiting.drain(..) {
+                    tell(waiting.send(()));
+                }
+                *newest = Some(Box::new(steered));
+                None
+            }
+        }
+    }
+}
