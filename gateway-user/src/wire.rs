@@ -1,5 +1,6 @@
 //! `sanmon run` and `sanmon agent`: starts the parts, connects them, and ends them in order.
 
+mod beginning;
 mod entrance;
 mod proxy;
 mod shutdown;
@@ -7,31 +8,25 @@ mod start;
 mod succession;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_announce::membership::pair;
-use gateway_control::cluster::Outlook;
-use gateway_control::leader::Candidacy;
-use gateway_control::leader::arbiter::{Arbitration, Verdict};
-use gateway_control::publish::Content;
-use gateway_control::{Cluster, FolderSource, Published, Publisher};
+use gateway_control::leader::arbiter::Verdict;
+use gateway_control::{Published, Publisher};
 use gateway_ir::Mac;
 use gateway_translate::{Announce, Settings};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use self::entrance::{Entrance, Outset};
 use self::proxy::Proxies;
-use self::shutdown::Signals;
-use self::start::{Pools, Started};
+use self::shutdown::{Signal, Signals};
+use self::start::Pools;
 use self::succession::{Retirement, Succession};
-use crate::admin::{self, Admin, Pages};
-use crate::agent;
 use crate::board::{Board, GatesOff, Routed};
 use crate::cli::LogArguments;
 use crate::config::{AtInterrupt, Config, Source};
@@ -39,7 +34,7 @@ use crate::gates::{Gates, Leave};
 use crate::interfaces::Present;
 use crate::routes::{self, Routes};
 use crate::succession::State;
-use crate::{interfaces, telemetry};
+use crate::telemetry;
 
 /// What failed is tried again after this time: people remove what was in the way within minutes.
 const RETRY: Duration = Duration::from_secs(5);
@@ -63,86 +58,16 @@ pub(crate) fn run(
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let publisher = Publisher::start()?;
-    let gates_off = match config.source {
-        Source::Folder(_) => GatesOff::Noted,
-        Source::Cluster(_) => GatesOff::Unready,
-    };
-    let board = Board::new(config.node.clone(), publisher.published(), gates_off);
-    let board = Arc::new(board);
-    let entrance = tokio::select! {
-        entrance = Entrance::find(config.run_dir.as_deref()) => entrance?,
-        _ = signals.next() => return Ok(()),
-    };
-    let addresses = [
-        (Some(config.admin), Pages::All),
-        (config.metrics, Pages::Monitoring),
-    ];
-    let mut admin = Vec::new();
-    if entrance.is_free() {
-        admin = start_admin(addresses, &[], &board)?;
-    } else {
-        // The other process is the one that speaks for this node.
-        board.stand(Candidacy::Aside);
-    }
+    let at_interrupt = config.at_interrupt;
     let retirement = match config.source {
         Source::Folder(_) => Retirement::End,
         Source::Cluster(_) => Retirement::Wait,
     };
-    let interfaces = interfaces::watch().await;
-    let settings = start::Settings::of(&config);
-    let (sender, mut pools) = watch::channel(None);
-    let sink = publisher.clone();
-    let sink = move |content: Content| {
-        let pools = Some(Pools::of(&content));
-        sender.send_if_modified(|last| std::mem::replace(last, pools) != pools);
-        sink.content(content);
-    };
-    // Dropped at the end: it holds the thread that watches.
-    let verdicts = Arc::new(watch::Sender::new(Verdict::None));
-    let _source = start_source(config.source, &board, Arc::clone(&verdicts), sink)?;
-    let beginning = async {
-        drop(pools.wait_for(Option::is_some).await?);
-        let outset = Outset {
-            settings: &settings,
-            board: &board,
-            publisher: &publisher,
-            interfaces: interfaces.clone(),
-            pools: pools.clone(),
-        };
-        entrance.enter(outset).await
-    };
-    let entered = tokio::select! {
-        entered = beginning => entered?,
+    let mut wire = tokio::select! {
+        wire = beginning::begin(config) => wire?,
         // An API server may be waited for, or another process, and nothing runs yet.
         _ = signals.next() => return Ok(()),
     };
-    if admin.is_empty() {
-        admin = start_admin(addresses, &entered.opened, &board)?;
-    }
-    let succession = Succession::start(entered.post, admin, entered.line)?;
-    let Started { gates, proxy, off } = entered.started;
-    let mut wire = Wire {
-        published: publisher.published(),
-        publisher,
-        proxies: Proxies::new(proxy, Arc::clone(&board)),
-        aside: board.aside(),
-        board,
-        routes: None,
-        interfaces,
-        gates,
-        settings,
-        off,
-        gates_off,
-        told: None,
-        running: None,
-        pools,
-        verdicts: verdicts.subscribe(),
-        routed: None,
-        succession,
-        retry: Some(Instant::now() + RETRY),
-    };
-    wire.move_interfaces().await;
     let state = wire.succession.state();
     let ended = async {
         tokio::select! {
@@ -150,35 +75,25 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             () = succession::decided(state.clone()) => None,
         }
     };
-    let leave = match (wire.follow(ended).await?, config.at_interrupt) {
+    let leave = match (wire.follow(ended).await?, at_interrupt) {
         (None, _) if *state.borrow() != State::Lost => {
             return wire.retire(Some(signals), retirement).await;
         }
-        (Some(shutdown::Signal::Interrupt), AtInterrupt::Remove) => Leave::Nothing,
-        (Some(shutdown::Signal::Interrupt), AtInterrupt::Keep)
-        | (Some(shutdown::Signal::Terminate) | None, _) => Leave::Pins,
+        (Some(Signal::Interrupt), AtInterrupt::Remove) => Leave::Nothing,
+        (Some(Signal::Interrupt), AtInterrupt::Keep) | (Some(Signal::Terminate) | None, _) => {
+            Leave::Pins
+        }
     };
     signals.end_at_the_next();
     wire.follow(succession::settled(state.clone())).await?;
     wire.succession.close();
-    match *state.borrow() {
+    let state = *state.borrow();
+    match state {
         State::Handed | State::Orphaned => return wire.retire(None, Retirement::End).await,
         State::Alone | State::Preparing | State::Handing | State::Lost => {}
     }
     wire.end(leave).await;
     Ok(())
-}
-
-fn start_admin(
-    addresses: [(Option<SocketAddr>, Pages); 2],
-    opened: &[TcpListener],
-    board: &Arc<Board>,
-) -> anyhow::Result<Vec<Admin>> {
-    let wanted = addresses.into_iter();
-    let wanted = wanted.filter_map(|(address, pages)| Some((address?, pages)));
-    wanted
-        .map(|(address, pages)| admin::start(address, opened, pages, Arc::clone(board)))
-        .collect()
 }
 
 /// What the translation must know of this machine.
@@ -193,37 +108,6 @@ fn translation(
         aside,
         ..Settings::default()
     }
-}
-
-/// What reads the objects.
-#[derive(Debug)]
-enum Running {
-    Folder(#[expect(dead_code, reason = "held for its Drop")] FolderSource),
-    Cluster(#[expect(dead_code, reason = "held for its Drop")] Cluster),
-}
-
-fn start_source(
-    source: Source,
-    board: &Arc<Board>,
-    verdict: Arc<watch::Sender<Verdict>>,
-    sink: impl Fn(Content) + Send + 'static,
-) -> anyhow::Result<Running> {
-    Ok(match source {
-        Source::Folder(folder) => Running::Folder(FolderSource::start(folder, sink)?),
-        Source::Cluster(settings) => {
-            let outlook = Outlook {
-                statuses: agent::wanted(Arc::clone(board))?,
-                published: board.publications(),
-                candidacy: board.candidacy(),
-                events: agent::events(board),
-                arbitration: Arbitration {
-                    wanted: board.arbiter_wanted(),
-                    verdict,
-                },
-            };
-            Running::Cluster(Cluster::start(*settings, outlook, sink)?)
-        }
-    })
 }
 
 /// The addresses that no pool may hold; those of a link alone are in no pool's reach.
@@ -284,6 +168,8 @@ struct Wire {
     /// What was shown of the routes last.
     routed: Option<Routed>,
     succession: Succession,
+    #[expect(dead_code, reason = "held for its Drop: it has the threads that watch")]
+    source: beginning::Running,
     /// When what failed is tried again.
     retry: Option<Instant>,
 }

@@ -67,6 +67,7 @@ fn values_become_arguments_rights_and_a_monitor() {
     let expected = [
         "agent",
         "--node=$(NODE_NAME)",
+        "--run-dir=/run/sanmon",
         "--api-server=https://192.0.2.10:6443",
         "--interface=eth1",
         "--workers=2",
