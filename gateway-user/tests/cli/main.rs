@@ -18,5 +18,6 @@ mod monitoring;
 mod mutations;
 mod serve;
 mod shutdown;
+mod succession;
 mod validity;
 mod workers;

@@ -15,6 +15,7 @@ use super::*;
 use crate::ndp;
 
 mod conflicts;
+mod legacy;
 mod pair;
 
 const LEASE: Duration = Duration::from_secs(1);

@@ -328,9 +328,12 @@ fn successor_keeps_every_address_and_nobody_notices() {
 fn successor_keeps_its_word_as_a_voter() {
     let mut world = World::new(3, 6);
     world.run(at(1000));
-    // The owners are cut off from each other, and each has one voter besides itself at most.
-    world.succeed(1, at(0));
+    // Of what the first has, only the second knows, besides the first itself.
+    world.cut_one_way(0, 2);
+    world.cut_one_way(2, 0);
+    world.run(at(1000));
     world.isolate(0);
+    world.succeed(1, at(0));
     for _ in 0..1000 {
         world.run(at(1));
         assert_eq!(world.rivals, Vec::new());

@@ -11,8 +11,9 @@ use crate::load::{Kind, Load, Seen};
 
 /// How long is asked before the update and after it.
 const CALM: Duration = Duration::from_secs(1);
-/// How long a client may wait for an answer. A connection that is not let in is tried again after a second.
-const WAIT_MAX: Duration = Duration::from_secs(4);
+/// How long a client may wait for an answer. Where nobody takes a connection in, two attempts that are not answered take three
+/// seconds (RFC 6298 §2).
+const WAIT_MAX: Duration = Duration::from_millis(1500);
 /// An application on every node, behind one address: as a Gateway has it, and as a TCPRoute.
 const OBJECTS: &str = include_str!("rollout.yaml");
 
@@ -27,46 +28,31 @@ const PROXIED: [Kind; 5] = [
 const STEERED: [Kind; 2] = [Kind::Reused, Kind::Fresh];
 
 #[test]
-fn rolling_update_of_sanmon_loses_no_request() -> anyhow::Result<()> {
-    let test = "rolling_update_of_sanmon_loses_no_request";
-    let Some(update) = update(test, 3)? else {
-        return Ok(());
-    };
-    for (kind, seen) in PROXIED.iter().zip(&update.proxied) {
-        ensure!(seen.failed().is_empty(), "{kind:?}: {:#?}", seen.failed());
-    }
-    for (kind, seen) in STEERED.iter().zip(&update.steered) {
-        // Open connections may be reset when their address moves: its next owner has other endpoints.
-        ensure!(
-            seen.unconnected.is_empty(),
-            "{kind:?} past the proxy: {:#?}",
-            seen.unconnected
-        );
-    }
-    for seen in update.proxied.iter().chain(&update.steered) {
-        ensure!(seen.answered > 100, "{} answers", seen.answered);
-        ensure!(seen.longest < WAIT_MAX, "{:?} without answer", seen.longest);
-    }
-    Ok(())
+fn rolling_update_of_sanmon_loses_no_request_and_no_connection() -> anyhow::Result<()> {
+    loses_nothing(
+        "rolling_update_of_sanmon_loses_no_request_and_no_connection",
+        3,
+    )
 }
 
 #[test]
-fn update_of_a_single_node_keeps_tcp_connections_and_takes_new_ones() -> anyhow::Result<()> {
-    let test = "update_of_a_single_node_keeps_tcp_connections_and_takes_new_ones";
-    // A measurement more than a test, for full runs.
-    if std::env::var_os("SANMON_FAULT_ROUNDS").is_none() {
-        return Ok(());
-    }
-    let Some(update) = update(test, 1)? else {
+fn update_of_a_single_node_loses_no_request_and_no_connection() -> anyhow::Result<()> {
+    loses_nothing(
+        "update_of_a_single_node_loses_no_request_and_no_connection",
+        1,
+    )
+}
+
+fn loses_nothing(test: &str, nodes: u8) -> anyhow::Result<()> {
+    let Some(update) = update(test, nodes)? else {
         return Ok(());
     };
-    for (kind, seen) in STEERED.iter().zip(&update.steered) {
+    let proxied = PROXIED.iter().zip(&update.proxied);
+    for (kind, seen) in proxied.chain(STEERED.iter().zip(&update.steered)) {
         ensure!(seen.failed().is_empty(), "{kind:?}: {:#?}", seen.failed());
-    }
-    for (kind, seen) in PROXIED.iter().zip(&update.proxied) {
-        // Nobody is there for a while, but what was under way has been answered before.
-        ensure!(seen.lost.is_empty(), "{kind:?}: {:#?}", seen.lost);
-        ensure!(seen.answered > 100, "{} answers", seen.answered);
+        ensure!(seen.answered > 100, "{kind:?}: {} answers", seen.answered);
+        let longest = seen.longest;
+        ensure!(longest < WAIT_MAX, "{kind:?}: {longest:?} without answer");
     }
     Ok(())
 }
