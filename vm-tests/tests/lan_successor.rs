@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// Rest of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long a question may be without an answer: the kernel gives it.
-const SILENCE_MAX: Duration = Duration::from_millis(50);
+const SILENCE_MAX: Duration = Duration::from_millis(120);
 /// More than a lease: what was not taken over is silent by then.
 const AFTERWARDS: Duration = Duration::from_millis(1200);
 
@@ -163,9 +163,10 @@ fn ask_while(
     is_so: impl Fn() -> bool,
 ) -> anyhow::Result<()> {
     let question = Arp::who_has(VIP, (client.mac, client.address)).broadcast();
-    let (since, start) = (wire.now(), Instant::now());
+    let (mut asked, start) = (Vec::new(), Instant::now());
     let mut end = None;
     while end.is_none_or(|end| wire.now() < end) {
+        asked.push(wire.now());
         wire.send(&question)?;
         std::thread::sleep(PAUSE);
         if end.is_none() && is_so() {
@@ -173,25 +174,20 @@ fn ask_while(
         }
         ensure!(start.elapsed() < PATIENCE, "it has not happened");
     }
-    // Since when there is a question without an answer; the one who asks is held up now and then.
-    let mut open = None;
-    for frame in wire.frames().iter().filter(|it| it.at >= since) {
-        if frame.bytes == question {
-            open.get_or_insert(frame.at);
-            continue;
+    // The last one may be under way.
+    asked.pop();
+    let mut answered = Vec::new();
+    for frame in wire.frames() {
+        if let Some(mac) = Arp::parse(&frame.bytes).and_then(|it| it.answers(VIP)) {
+            ensure!(mac == owner, "{mac:x?} has answered");
+            answered.push(frame.at);
         }
-        let Some(mac) = Arp::parse(&frame.bytes).and_then(|it| it.answers(VIP)) else {
-            continue;
-        };
-        ensure!(mac == owner, "{mac:x?} has answered");
-        let asked = open.take().unwrap_or(frame.at);
-        let silence = frame.at.saturating_sub(asked);
+    }
+    for at in asked {
+        let next = answered.get(answered.partition_point(|it| *it < at));
+        let silence = next.context("nobody answers any more")?.saturating_sub(at);
         ensure!(silence < SILENCE_MAX, "nobody has answered for {silence:?}");
     }
-    let silence = wire
-        .now()
-        .saturating_sub(open.unwrap_or_else(|| wire.now()));
-    ensure!(silence < SILENCE_MAX, "nobody has answered for {silence:?}");
     Ok(())
 }
 
