@@ -146,7 +146,7 @@ fn member(number: u16, count: u16, now: Duration) -> Membership {
         voters: (1..=count).take(VOTERS).map(id).collect(),
         nodes,
         vips: [(IpAddr::V4(VIP), Fitness::Unfit)].into(),
-        serving: Serving::Everything,
+        serving: Serving::Nothing,
         terms: Terms::default(),
         ..Scene::default()
     };
