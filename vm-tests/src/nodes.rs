@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -154,6 +155,7 @@ impl Nodes {
             folder.write("nodes.yaml", &nodes_yaml(count))?;
             folder.write("key.yaml", &secret("a key that all nodes have"))?;
             options.push(Options {
+                program: sanmon::binary(),
                 config: folder.path().to_owned(),
                 node: host.namespace.name().to_owned(),
                 bpf_root: sanmon::unique_bpf_root(),
@@ -201,6 +203,16 @@ impl Nodes {
             Some(old) => *old = process,
             None => self.processes.push(process),
         }
+        Ok(())
+    }
+
+    /// What a node is started with from now on.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn install(&mut self, number: usize, program: PathBuf) -> anyhow::Result<()> {
+        let options = self.options.get_mut(number).context("no such node")?;
+        options.program = program;
         Ok(())
     }
 

@@ -54,6 +54,7 @@ pub(crate) fn measure(count: u16) -> anyhow::Result<()> {
     let nodes: String = (1..=count).map(node_yaml).collect();
     folder.write("nodes.yaml", &nodes)?;
     let options = Options {
+        program: sanmon::binary(),
         config: folder.path().to_owned(),
         node: name(REAL),
         bpf_root: sanmon::unique_bpf_root(),
