@@ -123,6 +123,7 @@ impl Bed {
         folder.write("routes.yaml", ROUTES)?;
         folder.write("pods.yaml", &slices(pods.get(..2).unwrap_or(&[])))?;
         let options = Options {
+            program: sanmon::binary(),
             config: folder.path().to_owned(),
             node: NODE.into(),
             bpf_root: sanmon::unique_bpf_root(),

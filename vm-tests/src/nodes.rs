@@ -5,6 +5,7 @@ mod seen;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -149,17 +150,13 @@ impl Nodes {
             folder.write("nodes.yaml", &nodes_yaml(count))?;
             folder.write("key.yaml", &secret("a key that all nodes have"))?;
             options.push(Options {
+                program: sanmon::binary(),
                 config: folder.path().to_owned(),
                 node: host.namespace.name().to_owned(),
                 bpf_root: sanmon::unique_bpf_root(),
                 admin: sanmon::ADMIN,
                 log: folder.beside("log"),
-                more: vec![
-                    "--workers".into(),
-                    "1".into(),
-                    "--run-dir".into(),
-                    folder.beside("run").into_os_string(),
-                ],
+                more: vec!["--workers".into(), "1".into()],
             });
             hosts.push(host);
             folders.push(folder);
@@ -204,6 +201,14 @@ impl Nodes {
         Ok(())
     }
 
+    /// Lets processes that start from now on be found by those that start beside them.
+    pub fn let_find(&mut self) {
+        for (options, folder) in self.options.iter_mut().zip(&self.folders) {
+            let place = folder.beside("run").into_os_string();
+            options.more.extend(["--run-dir".into(), place]);
+        }
+    }
+
     /// Starts a successor of a node's process, which takes over from it.
     ///
     /// # Errors
@@ -212,6 +217,16 @@ impl Nodes {
         let host = self.hosts.get(number).context("no such node")?;
         let options = self.options.get(number).context("no such node")?;
         Sanmon::start(&host.namespace, options)
+    }
+
+    /// What a node is started with from now on.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn install(&mut self, number: usize, program: PathBuf) -> anyhow::Result<()> {
+        let options = self.options.get_mut(number).context("no such node")?;
+        options.program = program;
+        Ok(())
     }
 
     /// Waits until a node is ready.

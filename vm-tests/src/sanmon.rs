@@ -31,6 +31,11 @@ pub fn binary() -> PathBuf {
     path.canonicalize().unwrap_or(path)
 }
 
+/// The program of the release before: `$SANMON_FORMER_BIN`, which a full run sets, else the one that is tested.
+pub fn former() -> PathBuf {
+    std::env::var_os("SANMON_FORMER_BIN").map_or_else(binary, PathBuf::from)
+}
+
 /// A name for a `--bpf-root` that no other process and no other call of this one uses.
 pub fn unique_bpf_root() -> PathBuf {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -59,6 +64,8 @@ pub fn run_to_end(namespace: &Namespace, arguments: &[OsString]) -> anyhow::Resu
 /// How `sanmon run` is started.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// The program.
+    pub program: PathBuf,
     /// `--config`.
     pub config: PathBuf,
     /// `--node`.
@@ -93,7 +100,7 @@ impl Sanmon {
             .create(true)
             .append(true)
             .open(&options.log)?;
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&options.program);
         command
             .arg("run")
             .arg("--config")

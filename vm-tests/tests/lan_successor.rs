@@ -10,8 +10,8 @@ use gateway_vm_tests::client::{self, Connection, Conversation, Get, Transport};
 use gateway_vm_tests::deadline::bounded;
 use gateway_vm_tests::frame::Arp;
 use gateway_vm_tests::netlink::Mac;
-use gateway_vm_tests::nodes::on_nodes;
-use gateway_vm_tests::{Capture, Host, Sanmon, Task};
+use gateway_vm_tests::nodes::Nodes;
+use gateway_vm_tests::{Capture, Host, Sanmon, Task, skips};
 use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -70,28 +70,42 @@ fn successor_takes_over_and_nobody_notices() -> anyhow::Result<()> {
 #[test]
 fn successors_of_successors_keep_an_address_among_three_nodes() -> anyhow::Result<()> {
     let test = "successors_of_successors_keep_an_address_among_three_nodes";
-    on_nodes(test, 3, |nodes| {
-        let owner = nodes.owner()?;
-        let mac = nodes.mac(owner);
-        for round in 0..2 {
-            let mut successor = nodes.start_beside(owner)?;
-            let said = || {
-                nodes
-                    .processes
-                    .get(owner)
-                    .map(Sanmon::log)
-                    .unwrap_or_default()
-            };
-            let is_taken_over = || said().matches(SERVES).count() > round;
-            ask_while((&nodes.wire, &nodes.client), mac, is_taken_over)?;
-            let host = nodes.hosts.get(owner).context("no such node")?;
-            successor.wait_ready(&host.namespace, PATIENCE)?;
-            let former = nodes.processes.get_mut(owner).context("no such node")?;
-            ensure!(former.wait(PATIENCE)?.success(), "it did not end well");
-            *former = successor;
-        }
-        Ok(())
-    })
+    if skips(test) {
+        return Ok(());
+    }
+    let mut nodes = Nodes::without_processes(3)?;
+    nodes.let_find();
+    let result = succeed_twice(&mut nodes);
+    nodes.explain(test, result)
+}
+
+fn succeed_twice(nodes: &mut Nodes) -> anyhow::Result<()> {
+    for number in 0..nodes.hosts.len() {
+        nodes.start(number)?;
+    }
+    for number in 0..nodes.hosts.len() {
+        nodes.wait_ready(number)?;
+    }
+    let owner = nodes.owner()?;
+    let mac = nodes.mac(owner);
+    for round in 0..2 {
+        let mut successor = nodes.start_beside(owner)?;
+        let said = || {
+            nodes
+                .processes
+                .get(owner)
+                .map(Sanmon::log)
+                .unwrap_or_default()
+        };
+        let is_taken_over = || said().matches(SERVES).count() > round;
+        ask_while((&nodes.wire, &nodes.client), mac, is_taken_over)?;
+        let host = nodes.hosts.get(owner).context("no such node")?;
+        successor.wait_ready(&host.namespace, PATIENCE)?;
+        let former = nodes.processes.get_mut(owner).context("no such node")?;
+        ensure!(former.wait(PATIENCE)?.success(), "it did not end well");
+        *former = successor;
+    }
+    Ok(())
 }
 
 #[test]

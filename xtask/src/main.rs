@@ -16,6 +16,7 @@ mod codegen;
 mod conformance;
 mod demo;
 mod ebpf;
+mod former;
 mod lint;
 mod run;
 mod setup;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::build;
+use crate::former;
 use crate::run;
 use crate::workspace::Workspace;
 
@@ -29,6 +30,9 @@ const FUZZ_SECONDS_FULL: &str = "120";
 /// How often each fault happens to nodes on a LAN, in a full run.
 const FAULT_ROUNDS_FULL: &str = "100";
 
+/// The test that the release before is built for.
+const RELEASES: &str = "nodes_of_two_releases_agree_during_an_update";
+
 /// How long a process may hold the output open after the last test.
 const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 
@@ -37,8 +41,8 @@ const LEFTOVER_MAX: Duration = Duration::from_secs(5);
 pub(crate) enum Extent {
     /// Every test.
     Usual,
-    /// Every test, property tests with sixteen times the cases, a million steps of membership, and fuzz targets for
-    /// twelve times as long.
+    /// Every test, property tests with sixteen times the cases, a million steps of membership, fuzz targets for twelve
+    /// times as long, and nodes of the release before.
     Full,
 }
 
@@ -71,6 +75,9 @@ pub(crate) fn run(
             ask("SANMON_FUZZ_SECONDS", FUZZ_SECONDS_FULL);
             ask("SANMON_MEMBERSHIP_STEPS", MEMBERSHIP_STEPS_FULL);
             ask("SANMON_FAULT_ROUNDS", FAULT_ROUNDS_FULL);
+            if filter.is_none_or(|it| RELEASES.contains(it)) {
+                command.env("SANMON_FORMER_BIN", former::binary(workspace)?);
+            }
         }
     }
     command.args(filter);

@@ -289,14 +289,7 @@ impl Announcer {
         };
         let seats = self.seats.iter().take(VIPS_MAX);
         let vips: BTreeMap<_, _> = seats.map(|(vip, seat)| (*vip, fitness(seat))).collect();
-        let all_fit = vips.values().all(|fitness| *fitness == Fitness::Fit);
-        let serving = match part.serving {
-            Serving::Everything if !all_fit => Serving::Part,
-            serving @ (Serving::Everything
-            | Serving::Part
-            | Serving::Reserve
-            | Serving::Nothing) => serving,
-        };
+        let serving = serving(part.serving, &vips);
         let terms = if names.len() == 1 {
             self.settings.alone()
         } else {
@@ -429,4 +422,19 @@ fn silence(
         }
         Some(_) | None => Decision::Withhold(seat.unwrap_or(Reason::Undecided)),
     }
+}
+
+/// What this node says that it serves: no more than its interfaces let it answer for. A node without any is asked for
+/// nothing, and its turn is not waited for.
+fn serving(wanted: Serving, vips: &BTreeMap<IpAddr, Fitness>) -> Serving {
+    let fit = vips.values().filter(|it| **it == Fitness::Fit).count();
+    let able = if fit == vips.len() {
+        Serving::Everything
+    } else if fit > 0 {
+        Serving::Part
+    } else {
+        Serving::Nothing
+    };
+    // The worse of both.
+    wanted.max(able)
 }

@@ -54,6 +54,7 @@ pub(crate) fn measure(count: u16) -> anyhow::Result<()> {
     let nodes: String = (1..=count).map(node_yaml).collect();
     folder.write("nodes.yaml", &nodes)?;
     let options = Options {
+        program: sanmon::binary(),
         config: folder.path().to_owned(),
         node: name(REAL),
         bpf_root: sanmon::unique_bpf_root(),
@@ -146,7 +147,7 @@ fn member(number: u16, count: u16, now: Duration) -> Membership {
         voters: (1..=count).take(VOTERS).map(id).collect(),
         nodes,
         vips: [(IpAddr::V4(VIP), Fitness::Unfit)].into(),
-        serving: Serving::Everything,
+        serving: Serving::Nothing,
         terms: Terms::default(),
         ..Scene::default()
     };

@@ -34,6 +34,19 @@ impl Seen {
         gaps.max().unwrap_or_default()
     }
 
+    /// How long two nodes have answered: from the first answer of another one to the last of the first.
+    pub fn overlap(&self) -> Duration {
+        let Some((_, first)) = self.answers.first() else {
+            return Duration::ZERO;
+        };
+        let other = self.answers.iter().find(|it| it.1 != *first);
+        let last = self.answers.iter().rfind(|it| it.1 == *first);
+        let (other, last) = (other.map(|it| it.0), last.map(|it| it.0));
+        other
+            .zip(last)
+            .map_or(Duration::ZERO, |(other, last)| last.saturating_sub(other))
+    }
+
     /// Fails when nobody answered for too long.
     ///
     /// # Errors

@@ -285,6 +285,31 @@ fn nodes_with_endpoints_of_most_services_are_favoured_and_those_of_no_use_are_ba
     assert_eq!(place(&[one, proxied]), expected(&["b", "c"], &[]));
 }
 
+#[test]
+fn a_node_says_that_it_serves_what_its_interfaces_allow() {
+    use Serving::{Everything, Nothing, Part, Reserve};
+    let vips = |fit: &[Fitness]| {
+        let all = (1..).zip(fit);
+        all.map(|(last, fit)| ([192, 168, 2, last].into(), *fit))
+            .collect()
+    };
+    let (all, some, none) = (
+        vips(&[Fitness::Fit, Fitness::Fit]),
+        vips(&[Fitness::Fit, Fitness::Unfit]),
+        vips(&[Fitness::Unfit]),
+    );
+    let said = [Everything, Reserve, Nothing]
+        .map(|wanted| [&vips(&[]), &all, &some, &none].map(|vips| serving(wanted, vips)));
+    assert_eq!(
+        said,
+        [
+            [Everything, Everything, Part, Nothing],
+            [Reserve, Reserve, Reserve, Nothing],
+            [Nothing, Nothing, Nothing, Nothing],
+        ]
+    );
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let update = (
         sample::subsequence(vec![200_u8, 201, 202], 0..=3),

@@ -100,7 +100,7 @@ pub enum Serving {
     Part,
     /// It should not, and does so only where nobody else can.
     Reserve,
-    /// It does not: the process is ending.
+    /// It does not: it has no interface for any of them, or the process is ending.
     Nothing,
 }
 

@@ -145,9 +145,9 @@ impl Membership {
         }
         let evidence = self.witnesses.evidence()?;
         let until = evidence + self.kept_lease();
-        // Evidence from before it answered does not show that the other node could have seen it do so.
+        // Only evidence from a while after it began to answer shows that the other node could have seen it do so.
         let since = candidate.held_since()?;
-        Some(if since <= evidence {
+        Some(if since + PACE.span <= evidence {
             until
         } else {
             until.min(since + PACE.gap)

@@ -7,6 +7,9 @@ use std::net::IpAddr;
 use super::Scene;
 use super::heartbeat::{NodeId, Serving, fnv};
 
+/// The nodes that ask for an address each in a turn of its own.
+const ALONE_MAX: usize = 8;
+
 /// Whose an address is, as far as the voters say that are heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -25,7 +28,8 @@ pub(super) struct Plan {
     barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     candidates: Vec<(NodeId, Serving)>,
     loads: BTreeMap<NodeId, usize>,
-    vips: usize,
+    /// Addresses per node, if all had the same, rounded up.
+    even_load: usize,
     /// The addresses without an owner, each with the nodes in the order in which they should ask.
     orders: BTreeMap<IpAddr, Vec<NodeId>>,
 }
@@ -37,6 +41,7 @@ impl Plan {
         standings: &BTreeMap<IpAddr, Standing>,
         scene: &Scene,
     ) -> Self {
+        let able = |serving| alive.iter().filter(move |it| it.1 == serving);
         let mut plan = Self {
             favoured: scene.favoured.clone(),
             barred: scene.barred.clone(),
@@ -45,7 +50,9 @@ impl Plan {
                 .copied()
                 .filter(|(_, serving)| *serving != Serving::Nothing)
                 .collect(),
-            vips: standings.len(),
+            even_load: standings
+                .len()
+                .div_ceil(able(Serving::Everything).count().max(1)),
             ..Self::default()
         };
         for standing in standings.values() {
@@ -74,13 +81,11 @@ impl Plan {
         plan
     }
 
-    /// How many nodes ask for a free address before this one; all of them before one that is not a candidate.
-    pub(super) fn rank(&self, vip: IpAddr, node: NodeId) -> usize {
+    /// In which turn a node asks for a free address; after all others if it is not a candidate.
+    pub(super) fn turn(&self, vip: IpAddr, node: NodeId) -> u32 {
         let order = self.orders.get(&vip).map(Vec::as_slice).unwrap_or_default();
-        order
-            .iter()
-            .position(|it| *it == node)
-            .unwrap_or(order.len())
+        let place = order.iter().position(|it| *it == node);
+        turn(place.unwrap_or(order.len()))
     }
 
     /// Whether a node that holds or asks for so many addresses already should leave one to others: as good ones hold less,
@@ -119,11 +124,7 @@ impl Plan {
 
     /// Addresses per node, if all had the same, rounded up.
     pub(super) fn even_load(&self) -> usize {
-        let everything = self
-            .candidates
-            .iter()
-            .filter(|it| it.1 == Serving::Everything);
-        self.vips.div_ceil(everything.count().max(1))
+        self.even_load
     }
 
     /// Tells whether no node serves more of what an address leads to.
@@ -162,6 +163,15 @@ impl Plan {
     }
 }
 
+/// The turn of a place in the order. The first have one each, those after them share them, twice as many each time: where
+/// many nodes have no interface for an address, which others do not know, the first that has one is not far.
+fn turn(place: usize) -> u32 {
+    let doubled = place / ALONE_MAX;
+    let shared = doubled.checked_ilog2().map_or(0, |it| it + 1);
+    let own = if doubled == 0 { place } else { ALONE_MAX - 1 };
+    u32::try_from(own).unwrap_or(u32::MAX) + shared
+}
+
 /// Rendezvous hashing: the node with the highest score is the address's first choice.
 pub(super) fn score(vip: IpAddr, node: NodeId) -> u64 {
     let address = match vip {
@@ -173,4 +183,15 @@ pub(super) fn score(vip: IpAddr, node: NodeId) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ (bits >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_turns_are_shared_by_twice_as_many_nodes_each_time() {
+        let turns: Vec<u32> = [0, 1, 7, 8, 15, 16, 31, 32, 499].map(turn).into();
+        assert_eq!(turns, [0, 1, 7, 8, 8, 9, 9, 10, 13]);
+    }
 }

@@ -211,8 +211,8 @@ impl Ground<'_> {
             }
             State::Asking { since, .. } => {
                 if self.should_withdraw(vip, since) {
-                    let rank = u32::try_from(self.plan.rank(vip, self.me)).unwrap_or(u32::MAX);
-                    candidate.drop_claim(self.now, self.step().saturating_mul(rank + 1));
+                    let turns = self.plan.turn(vip, self.me) + 1;
+                    candidate.drop_claim(self.now, self.step().saturating_mul(turns));
                 }
             }
             State::Held { .. } => {}
@@ -255,14 +255,14 @@ impl Ground<'_> {
         let since = *candidate
             .free_since
             .get_or_insert(self.now.max(self.patient_until));
-        let rank = u32::try_from(self.plan.rank(vip, self.me)).unwrap_or(u32::MAX);
+        let turn = self.plan.turn(vip, self.me);
         // Who should not have it has it if nobody else takes it, as is known when a grant would have run out.
         let wait = if self.plan.is_for_others(vip, self.me, load) {
             self.grant
         } else {
             Duration::ZERO
         };
-        let at = since + self.step().saturating_mul(rank) + wait;
+        let at = since + self.step().saturating_mul(turn) + wait;
         Some(at.max(candidate.not_before))
     }
 
@@ -280,7 +280,7 @@ impl Ground<'_> {
         asking >= self.grant || (has_lost && asking >= self.beat)
     }
 
-    /// How much later each next node asks: enough for a round trip of the one before.
+    /// How much later each next turn is: enough for a round trip of the one before.
     fn step(&self) -> Duration {
         self.beat / 5
     }

@@ -309,6 +309,21 @@ fn run_in_bounds(world: &mut World, living: usize, ms: u64) {
     }
 }
 
+/// Most nodes are in other subnets, which nobody knows but they: their turns pass without a word.
+#[test]
+fn few_nodes_that_could_answer_take_over_soon_among_many() {
+    let mut world = World::new(60, 8);
+    world.equip(&[20, 40, 59]);
+    world.run(at(2000));
+    assert_eq!(world.unowned(), 0);
+    for owner in [20, 40] {
+        world.kill(owner);
+        world.run(at(850));
+        assert_eq!(world.unowned(), 0, "after the death of {owner}");
+    }
+    assert_eq!(world.rivals, Vec::new());
+}
+
 #[test]
 fn successor_keeps_every_address_and_nobody_notices() {
     let mut world = World::new(3, 6);

@@ -57,6 +57,7 @@ pub(crate) fn play(
         Ok((services, "127.244.1.0/24 stands for 10.244.1.0/24".into()))
     })?;
     let options = Options {
+        program: sanmon::binary(),
         config: folder.path().to_owned(),
         node: "node-1".into(),
         bpf_root: sanmon::unique_bpf_root(),

@@ -61,6 +61,7 @@ pub(crate) fn set(stage: &mut Stage, cleanup: &Cleanup) -> anyhow::Result<Scene>
         Ok((folder, evidence.into()))
     })?;
     let options = Options {
+        program: sanmon::binary(),
         config: folder.path().to_owned(),
         node: "node-1".into(),
         bpf_root: sanmon::unique_bpf_root(),

@@ -311,6 +311,24 @@ fn node_that_is_cut_off_while_it_takes_an_address_falls_silent_soon() {
     }
 }
 
+/// The last answer of the witnesses came a moment after it had taken the address: too short a time for the other node to
+/// have asked.
+#[test]
+fn node_that_is_cut_off_just_after_it_has_taken_an_address_falls_silent_soon() {
+    for seed in (0..5).chain([4_512_254_120_692_724_718]) {
+        for moment in 420..480 {
+            let mut world = World::pair(4, seed);
+            world.cut_one_way(1, 0);
+            world.run(at(moment));
+            world.isolate(1);
+            world.run(at(110));
+            world.heal();
+            world.run(at(500));
+            assert_eq!(world.rivals, Vec::new(), "seed {seed}, {moment} ms");
+        }
+    }
+}
+
 fn apply(world: &mut World, step: &Step) {
     match *step {
         Step::Run(ms) => world.run(at(ms)),

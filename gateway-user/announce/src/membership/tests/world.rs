@@ -23,6 +23,8 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 const MENDED: Duration = Duration::from_millis(1200);
 /// What the longest beat has not told of yet: a cut that has just ended is as good as one.
 const UNHEARD: Duration = Duration::from_millis(200);
+/// As many as vote in the product.
+const VOTERS_MAX: usize = 5;
 /// Rivals that are noted: more make a failure no clearer.
 const RIVALS_MAX: usize = 4;
 
@@ -60,6 +62,8 @@ pub(super) struct World {
     /// Those that serve nothing of it.
     barred: BTreeMap<IpAddr, BTreeSet<NodeId>>,
     movable: Vec<AddressRange>,
+    /// The nodes that have an interface for the addresses; none: all.
+    equipped: Option<BTreeSet<usize>>,
 }
 
 struct Node {
@@ -137,6 +141,7 @@ impl World {
             favoured: BTreeMap::new(),
             barred: BTreeMap::new(),
             movable: Vec::new(),
+            equipped: None,
         };
         for _ in 0..nodes {
             let node = Node {
@@ -223,7 +228,7 @@ impl World {
             return;
         }
         let now = self.clock(index);
-        let scene = self.scene(self.nodes[index].terms);
+        let scene = self.scene(index, self.nodes[index].terms);
         let node = &mut self.nodes[index];
         node.lives += 1;
         node.frozen = false;
@@ -237,7 +242,7 @@ impl World {
     /// Gives a node other settings, also while it runs.
     pub(super) fn set_terms(&mut self, index: usize, terms: Terms) {
         let now = self.clock(index);
-        let scene = self.scene(terms);
+        let scene = self.scene(index, terms);
         let node = &mut self.nodes[index];
         node.bound_until = node.bound_until.max(self.now + node.terms.grant() * 2);
         node.terms = terms;
@@ -276,6 +281,14 @@ impl World {
         self.favour(index);
     }
 
+    /// Only these nodes have an interface for the addresses from now on.
+    pub(super) fn equip(&mut self, nodes: &[usize]) {
+        self.equipped = Some(nodes.iter().copied().collect());
+        for node in 0..self.nodes.len() {
+            self.set_terms(node, self.nodes[node].terms);
+        }
+    }
+
     /// Which addresses are set aside when another machine has them.
     pub(super) fn move_from(&mut self, movable: &[&str]) {
         let ranges = movable.iter().map(|it| it.parse().unwrap());
@@ -306,7 +319,7 @@ impl World {
         node.membership = None;
         self.run(pause);
         let now = self.clock(index);
-        let scene = self.scene(terms);
+        let scene = self.scene(index, terms);
         self.nodes[index].membership = Some(Membership::resume(now, past, scene));
         self.follow(index);
     }
@@ -319,12 +332,19 @@ impl World {
             .collect()
     }
 
-    fn scene(&self, terms: Terms) -> Scene {
+    fn scene(&self, index: usize, terms: Terms) -> Scene {
         let nodes: BTreeSet<NodeId> = (0..self.nodes.len()).map(id).collect();
+        let is_fit = self.equipped.as_ref().is_none_or(|it| it.contains(&index));
+        let (fitness, serving) = if is_fit {
+            (Fitness::Fit, Serving::Everything)
+        } else {
+            (Fitness::Unfit, Serving::Part)
+        };
         Scene {
-            voters: nodes.clone(),
+            voters: nodes.iter().copied().take(VOTERS_MAX).collect(),
             nodes,
-            vips: self.vips.iter().map(|vip| (*vip, Fitness::Fit)).collect(),
+            vips: self.vips.iter().map(|vip| (*vip, fitness)).collect(),
+            serving,
             terms,
             favoured: self.favoured.clone(),
             barred: self.barred.clone(),
