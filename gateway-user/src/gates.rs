@@ -223,7 +223,7 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Seen(seen)) => node.see(seen),
             Ok(Order::Verdict(verdict)) => node.judge(verdict),
             Ok(Order::Silence(done)) => node.leave(done),
-            Ok(Order::Release(answer)) => tell(answer.send(node.release())),
+            Ok(Order::Release(lock)) => node.release(lock),
             Ok(Order::TakeBack(steering)) => node.take_back(*steering),
             Ok(Order::Bequeath(answer, fate)) => match node.bequeath(&answer, &fate) {
                 Fate::Kept => {}

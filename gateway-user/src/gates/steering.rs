@@ -6,13 +6,11 @@
 mod steerer;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::JoinHandle;
 
-use anyhow::Context;
 use gateway_control::Published;
 use gateway_ir::{Generation, Interface};
 use gateway_l4::{Answers, Counters, Datapath};
@@ -68,7 +66,7 @@ enum Order {
     Follow(Wanted),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
-    Release(Sender<io::Result<OwnedFd>>),
+    Release(Sender<anyhow::Result<OwnedFd>>),
     End(Leave),
 }
 
@@ -136,15 +134,10 @@ impl Steering {
         self.order(Order::Counters(answer));
     }
 
-    /// Ends the thread, once it has done what it is at, and leaves the datapath to whoever gets the lock.
-    ///
-    /// # Errors
-    /// When there is no descriptor left.
-    pub(super) fn release(self) -> anyhow::Result<OwnedFd> {
-        let (sender, lock) = channel();
-        self.order(Order::Release(sender));
-        let lock = lock.recv().context("the thread of gate 2 ended")?;
-        Ok(lock?)
+    /// Has the thread end, once it has done what it is at, and leave the datapath to whoever gets the lock. Returns at
+    /// once.
+    pub(super) fn release(self, lock: Sender<anyhow::Result<OwnedFd>>) {
+        self.order(Order::Release(lock));
     }
 
     /// Ends the thread, once it has done what it is at.
@@ -166,14 +159,22 @@ fn run(mut steerer: Steerer, inbox: &Receiver<Order>, done: impl Fn(Steered)) {
     while let Ok(order) = inbox.recv() {
         match order {
             Order::Follow(wanted) => done(steerer.follow(wanted)),
-            // Who asked may have stopped waiting.
-            Order::Proxy(sockets, answer) => drop(answer.send(steerer.attach_proxy(&sockets))),
+            Order::Proxy(sockets, answer) => {
+                let answered = answer.send(steerer.attach_proxy(&sockets));
+                // Who asked may have stopped waiting.
+                if let Err(SendError(Err(error))) = answered {
+                    warn!(
+                        error = format!("{error:#}"),
+                        "packets are not steered to the proxy"
+                    );
+                }
+            }
             Order::Counters(answer) => {
                 let counters = steerer.counters();
                 let counters = counters.inspect_err(|error| debug!(%error, "counters not read"));
                 drop(counters.map(|it| answer.send(it)));
             }
-            Order::Release(lock) => return drop(lock.send(steerer.lock())),
+            Order::Release(lock) => return drop(lock.send(steerer.lock().map_err(Into::into))),
             Order::End(leave) => return steerer.end(leave),
         }
     }

@@ -18,7 +18,7 @@ use crate::gates::succession::{Bequest, Fate, Heir};
 /// How long the first word may take.
 const HELLO_MAX: Duration = Duration::from_secs(5);
 /// How long a successor may take to load its programs and to fill the maps. Nothing new is configured meanwhile.
-const STEERED_MAX: Duration = Duration::from_secs(60);
+const STEERED_MAX: Duration = Duration::from_secs(30);
 /// How long it may take to take over. Nobody renews a lease meanwhile.
 const TAKEN_MAX: Duration = Duration::from_secs(1);
 

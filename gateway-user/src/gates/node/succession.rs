@@ -1,9 +1,9 @@
 //! What comes from a former process of this node, and goes to the next one.
 
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use tracing::{debug, info, warn};
 
 use super::Node;
@@ -20,12 +20,15 @@ pub(super) enum Beginning {
 }
 
 impl Node {
-    /// Leaves gate 2 to another process; gate 1 goes on.
-    pub(in crate::gates) fn release(&mut self) -> anyhow::Result<OwnedFd> {
-        let steering = self.steering.take();
-        let lock = steering.context("another process has gate 2")?.release()?;
-        info!("gate 2 is left to a successor");
-        Ok(lock)
+    /// Leaves gate 2 to another process, as soon as it has done what it is at; gate 1 goes on.
+    pub(in crate::gates) fn release(&mut self, lock: Sender<anyhow::Result<OwnedFd>>) {
+        match self.steering.take() {
+            Some(steering) => {
+                info!("gate 2 is left to a successor");
+                steering.release(lock);
+            }
+            None => tell(lock.send(Err(anyhow!("another process has gate 2")))),
+        }
     }
 
     /// Goes on with gate 2, which has not become another process's.
@@ -34,7 +37,9 @@ impl Node {
         let sockets = self.proxy.iter().map(OwnedFd::try_clone);
         match sockets.collect() {
             Ok(sockets) => {
-                let (answer, _unread) = std::sync::mpsc::channel();
+                // Nobody waits: gate 2's thread says what fails.
+                let (answer, unread) = channel();
+                drop(unread);
                 steering.attach_proxy(sockets, answer);
             }
             Err(error) => warn!(%error, "packets are not steered to the proxy"),
