@@ -12,6 +12,7 @@ use gateway_l7::Proxy;
 use gateway_translate::Announce;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::{Duration, Instant, sleep};
 use tracing::{info, warn};
 
 use super::start::{self, Pools, Settings, Started};
@@ -19,6 +20,10 @@ use crate::board::Board;
 use crate::gates::{Gates, Leave};
 use crate::interfaces::Present;
 use crate::succession::{Found, Inheritance, Line, Place, Post, Predecessor};
+
+/// How long a process that was killed may hold what it had.
+const CLOSE_MAX: Duration = Duration::from_secs(5);
+const CLOSE_CHECK: Duration = Duration::from_millis(20);
 
 /// Who is there already.
 pub(super) enum Entrance {
@@ -39,6 +44,17 @@ pub(super) struct Entered {
     pub(super) opened: Vec<TcpListener>,
     /// The line to it.
     pub(super) line: Option<Line>,
+}
+
+impl Entered {
+    fn alone(started: Started, post: Option<Post>) -> Self {
+        Self {
+            started,
+            post,
+            opened: Vec::new(),
+            line: None,
+        }
+    }
 }
 
 /// What a beginning needs.
@@ -96,19 +112,30 @@ impl Entrance {
         };
         let post = spawn_blocking(move || place.wait()).await??;
         outset.board.stand(Candidacy::Stands);
-        outset.begin(Some(post))
+        outset.begin_after(post).await
     }
 }
 
 impl Outset<'_> {
     fn begin(&self, post: Option<Post>) -> anyhow::Result<Entered> {
         let pools = self.pools.borrow().unwrap_or(Pools::None);
-        Ok(Entered {
-            started: start::start(self.settings, self.board, pools)?,
-            post,
-            opened: Vec::new(),
-            line: None,
-        })
+        let started = start::start(self.settings, self.board, pools)?;
+        Ok(Entered::alone(started, post))
+    }
+
+    /// The same right after the end of another process, which may still be closing its files.
+    async fn begin_after(&self, post: Post) -> anyhow::Result<Entered> {
+        let start = Instant::now();
+        loop {
+            let pools = self.pools.borrow().unwrap_or(Pools::None);
+            match start::start(self.settings, self.board, pools) {
+                Ok(started) => return Ok(Entered::alone(started, Some(post))),
+                Err(error) if start::is_in_use(&error) && start.elapsed() < CLOSE_MAX => {
+                    sleep(CLOSE_CHECK).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Takes everything over. What has begun is ended when something fails.

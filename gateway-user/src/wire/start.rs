@@ -130,7 +130,8 @@ pub(super) fn show_off(board: &Board, why: &str) {
     board.off(Gate::Steer, why);
 }
 
-fn is_in_use(error: &anyhow::Error) -> bool {
+/// Tells whether another process has the pins.
+pub(super) fn is_in_use(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
 }
 
