@@ -36,7 +36,7 @@ use tracing::{debug, warn};
 use self::metrics::Reader;
 use self::node::Node;
 pub(crate) use self::rights::missing_rights;
-use self::steering::{Steered, Steering};
+use self::steering::Steered;
 use self::succession::{Bequest, Fate, Heir};
 use crate::board::{Board, Part};
 use crate::interfaces::Present;
@@ -56,7 +56,6 @@ pub(crate) struct Settings {
 /// The running gates.
 #[derive(Debug)]
 pub(crate) struct Gates {
-    settings: Settings,
     orders: Sender<Order>,
     thread: JoinHandle<()>,
 }
@@ -81,8 +80,8 @@ enum Order {
     Seen(Seen),
     Verdict(Verdict),
     Silence(Sender<()>),
-    Release(Sender<anyhow::Result<OwnedFd>>),
-    TakeBack(Box<Steering>),
+    Lend(Sender<anyhow::Result<OwnedFd>>),
+    TakeBack,
     Bequeath(Sender<Bequest>, Receiver<Fate>),
     Inherit(Option<Box<Bequest>>),
     End(Leave),
@@ -110,7 +109,6 @@ impl Gates {
     }
 
     fn open(settings: Settings, lock: Option<OwnedFd>, board: Arc<Board>) -> anyhow::Result<Self> {
-        let place = settings.clone();
         let (orders, inbox) = channel();
         let (sender, opened) = channel();
         let counters = orders.clone();
@@ -136,11 +134,7 @@ impl Gates {
             answer.recv_timeout(COUNTERS_TIMEOUT).ok()
         };
         board.registry(Part::Datapath, Reader::registry(read));
-        Ok(Self {
-            settings: place,
-            orders,
-            thread,
-        })
+        Ok(Self { orders, thread })
     }
 
     /// Hands over the proxy's sockets, one per worker.
@@ -182,7 +176,7 @@ impl Gates {
 
     /// What a successor on this node is served by.
     pub(crate) fn heir(&self) -> Heir {
-        Heir::new(self.settings.clone(), self.orders.clone())
+        Heir::new(self.orders.clone())
     }
 
     /// Has gate 1 begin, with what a former process left if it left something. Returns at once.
@@ -223,8 +217,8 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Seen(seen)) => node.see(seen),
             Ok(Order::Verdict(verdict)) => node.judge(verdict),
             Ok(Order::Silence(done)) => node.leave(done),
-            Ok(Order::Release(lock)) => node.release(lock),
-            Ok(Order::TakeBack(steering)) => node.take_back(*steering),
+            Ok(Order::Lend(lock)) => node.lend(lock),
+            Ok(Order::TakeBack) => node.take_back(),
             Ok(Order::Bequeath(answer, fate)) => match node.bequeath(&answer, &fate) {
                 Fate::Kept => {}
                 // Not a word more: it is the successor's to speak.

@@ -76,13 +76,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     let leave = match (wire.follow(ended).await?, at_interrupt) {
-        (None, _) if *state.borrow() != State::Lost => {
-            return wire.retire(Some(signals), retirement).await;
-        }
+        (None, _) => return wire.retire(Some(signals), retirement).await,
         (Some(Signal::Interrupt), AtInterrupt::Remove) => Leave::Nothing,
-        (Some(Signal::Interrupt), AtInterrupt::Keep) | (Some(Signal::Terminate) | None, _) => {
-            Leave::Pins
-        }
+        (Some(Signal::Interrupt), AtInterrupt::Keep) | (Some(Signal::Terminate), _) => Leave::Pins,
     };
     signals.end_at_the_next();
     wire.follow(succession::settled(state.clone())).await?;
@@ -90,7 +86,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let state = *state.borrow();
     match state {
         State::Handed | State::Orphaned => return wire.retire(None, Retirement::End).await,
-        State::Alone | State::Preparing | State::Handing | State::Lost => {}
+        State::Alone | State::Preparing | State::Handing => {}
     }
     wire.end(leave).await;
     Ok(())
@@ -268,7 +264,7 @@ impl Wire {
         let is_wanted = *self.pools.borrow_and_update() == Some(Pools::Configured);
         let is_ours = match *self.succession.state().borrow() {
             State::Alone | State::Preparing => true,
-            State::Handing | State::Handed | State::Orphaned | State::Lost => false,
+            State::Handing | State::Handed | State::Orphaned => false,
         };
         if self.gates.is_some() || !is_wanted || !is_ours {
             return;

@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// Rest of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long a question may be without an answer: the kernel gives it.
-const SILENCE_MAX: Duration = Duration::from_millis(120);
+const SILENCE_MAX: Duration = Duration::from_millis(180);
 /// More than a lease: what was not taken over is silent by then.
 const AFTERWARDS: Duration = Duration::from_millis(1200);
 

@@ -8,11 +8,12 @@ mod maps;
 mod packet_log;
 mod trial;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
-use aya::maps::ProgramArray;
-use aya::programs::{ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp};
+use aya::maps::{MapData, MapError, ProgramArray};
+use aya::programs::{ProgramError, SchedClassifier, SkLookup, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::libc;
 
@@ -36,11 +37,19 @@ const FLOOR: &str = "sanmon_floor";
 const SOCKET: &str = "sanmon_socket";
 
 /// The loaded programs.
-#[derive(Debug)]
 pub(crate) struct Programs {
     object: Ebpf,
+    /// Where the programs of XDP and of tc find their half for IPv6.
+    halves: [ProgramArray<MapData>; 2],
     #[cfg(feature = "log")]
     _log: packet_log::PacketLog,
+}
+
+// The library's handles do not print themselves.
+impl fmt::Debug for Programs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Programs").finish_non_exhaustive()
+    }
 }
 
 /// Loads the programs on the maps pinned under a directory; maps that are not there are made.
@@ -59,10 +68,12 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
     let mut object = loader.load(OBJECT).map_err(refused)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
     let answers = AnswerMaps::take(&mut object).map_err(refused)?;
+    let halves = halves(&mut object).map_err(refused)?;
     let mut programs = Programs {
         #[cfg(feature = "log")]
         _log: packet_log::PacketLog::start(&mut object),
         object,
+        halves,
     };
     for name in [XDP, XDP_IPV6, FLOOR] {
         programs.xdp(name).and_then(Xdp::load).map_err(refused)?;
@@ -80,24 +91,19 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
 }
 
 impl Programs {
-    /// Lets the programs of both ways in find their halves for IPv6. Those of a former process, which may still be
-    /// attached, find the new ones from then on; in between there is always one.
-    ///
-    /// The maps stay by their pins alone.
-    fn join_halves(&mut self) -> Result<(), OpenError> {
+    /// Lets the programs of both ways in find their halves for IPv6. Those of another process, which may still be attached,
+    /// find these from then on; in between there is always one.
+    pub(crate) fn join_halves(&mut self) -> Result<(), OpenError> {
         let xdp = self
             .xdp(XDP_IPV6)
             .and_then(|half| Ok(half.fd()?.try_clone()?));
-        self.set_half("XDP_IPV6", &xdp.map_err(refused)?)?;
         let ingress = self.classifier(INGRESS_IPV6);
         let ingress = ingress.and_then(|half| Ok(half.fd()?.try_clone()?));
-        self.set_half("INGRESS_IPV6", &ingress.map_err(refused)?)
-    }
-
-    fn set_half(&mut self, map: &str, program: &ProgramFd) -> Result<(), OpenError> {
-        let map = maps::take(&mut self.object, map).map_err(refused)?;
-        let mut map = ProgramArray::try_from(map).map_err(refused)?;
-        map.set(0, program, 0).map_err(refused)
+        let [to_xdp, to_ingress] = &mut self.halves;
+        to_xdp.set(0, &xdp.map_err(refused)?, 0).map_err(refused)?;
+        to_ingress
+            .set(0, &ingress.map_err(refused)?, 0)
+            .map_err(refused)
     }
 
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
@@ -114,6 +120,11 @@ impl Programs {
         let program = self.object.program_mut(SOCKET);
         program.ok_or(ProgramError::NotLoaded)?.try_into()
     }
+}
+
+fn halves(object: &mut Ebpf) -> Result<[ProgramArray<MapData>; 2], MapError> {
+    let mut take = |name| maps::take(object, name)?.try_into();
+    Ok([take("XDP_IPV6")?, take("INGRESS_IPV6")?])
 }
 
 /// Tells a lack of rights from every other refusal: only the first has a remedy that the user can take.

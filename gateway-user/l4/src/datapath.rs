@@ -71,6 +71,18 @@ impl Datapath {
         self.root.shared()
     }
 
+    /// Goes on after another process that shared the lock, and has died, may have changed programs and maps. Interfaces are
+    /// to be attached again.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn resume(&mut self) -> Result<(), OpenError> {
+        self.programs.join_halves()?;
+        let state = self.maps.read();
+        self.state = state.map_err(|source| OpenError::Load(Box::new(source)))?;
+        Ok(())
+    }
+
     fn load(settings: &Settings, root: Root) -> Result<(Self, Answers), OpenError> {
         let (programs, maps, answers) = bpf::load(&root.maps())?;
         let state = maps

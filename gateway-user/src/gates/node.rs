@@ -46,12 +46,9 @@ const MEMBERS_DISTANCE: Duration = Duration::from_millis(20);
 pub(super) struct Node {
     settings: Settings,
     board: Arc<Board>,
-    /// None: another process has gate 2.
-    steering: Option<Steering>,
-    /// The proxy's sockets, for when it comes back.
+    steering: Steering,
+    /// The proxy's sockets, for when gate 2 comes back from another process.
     proxy: Vec<OwnedFd>,
-    /// Who waits for gate 2 while another process has it.
-    waiting: Vec<oneshot::Sender<()>>,
     beginning: Beginning,
     answers: Answers,
     announcer: Announcer,
@@ -113,9 +110,8 @@ impl Node {
         Ok(Self {
             settings,
             board,
-            steering: Some(steering),
+            steering,
             proxy: Vec::new(),
-            waiting: Vec::new(),
             beginning,
             answers,
             announcer: Announcer::new(announcer),
@@ -165,16 +161,11 @@ impl Node {
     ) {
         let kept: io::Result<_> = sockets.iter().map(OwnedFd::try_clone).collect();
         self.proxy = kept.unwrap_or_default();
-        match &self.steering {
-            Some(steering) => steering.attach_proxy(sockets, answer),
-            None => super::tell(answer.send(Ok(()))),
-        }
+        self.steering.attach_proxy(sockets, answer);
     }
 
     pub(super) fn counters(&self, answer: Sender<Counters>) {
-        if let Some(steering) = &self.steering {
-            steering.counters(answer);
-        }
+        self.steering.counters(answer);
     }
 
     /// Does what the announcer says is due, and what failed before.
@@ -218,11 +209,7 @@ impl Node {
         };
         self.retry = None;
         let present = self.present.clone();
-        let Some(steering) = &mut self.steering else {
-            self.waiting.extend(waiting);
-            return;
-        };
-        steering.follow(Wanted {
+        self.steering.follow(Wanted {
             published,
             present,
             waiting,
@@ -231,9 +218,7 @@ impl Node {
 
     /// Takes note of what gate 2 is ready for.
     pub(super) fn steered(&mut self, steered: Steered) {
-        if let Some(steering) = &mut self.steering {
-            steering.go_on();
-        }
+        self.steering.go_on();
         if self.published.is_none() {
             // Everything was handed over meanwhile.
             return;

@@ -59,6 +59,8 @@ pub(super) struct Steering {
 enum Work {
     Idle,
     Busy(Option<Wanted>),
+    /// Another process has the datapath.
+    Lent(Option<Wanted>),
 }
 
 #[derive(Debug)]
@@ -66,7 +68,8 @@ enum Order {
     Follow(Wanted),
     Proxy(Vec<OwnedFd>, Sender<anyhow::Result<()>>),
     Counters(Sender<Counters>),
-    Release(Sender<anyhow::Result<OwnedFd>>),
+    Lend(Sender<anyhow::Result<OwnedFd>>),
+    TakeBack(Vec<OwnedFd>),
     End(Leave),
 }
 
@@ -110,7 +113,7 @@ impl Steering {
                 self.work = Work::Busy(None);
                 self.order(Order::Follow(wanted));
             }
-            Work::Busy(next) => {
+            Work::Busy(next) | Work::Lent(next) => {
                 if let Some(overtaken) = next.take() {
                     wanted.waiting.extend(overtaken.waiting);
                 }
@@ -121,8 +124,10 @@ impl Steering {
 
     /// Takes note that something is done, and goes on with what came meanwhile.
     pub(super) fn go_on(&mut self) {
-        if let Work::Busy(Some(next)) = std::mem::replace(&mut self.work, Work::Idle) {
-            self.follow(next);
+        if let Work::Busy(next) = &mut self.work {
+            let next = next.take();
+            self.work = Work::Idle;
+            next.into_iter().for_each(|it| self.follow(it));
         }
     }
 
@@ -134,10 +139,21 @@ impl Steering {
         self.order(Order::Counters(answer));
     }
 
-    /// Has the thread end, once it has done what it is at, and leave the datapath to whoever gets the lock. Returns at
-    /// once.
-    pub(super) fn release(self, lock: Sender<anyhow::Result<OwnedFd>>) {
-        self.order(Order::Release(lock));
+    /// Leaves the datapath to whoever gets the lock, once what is begun is done. Returns at once.
+    pub(super) fn lend(&mut self, lock: Sender<anyhow::Result<OwnedFd>>) {
+        self.work = match std::mem::replace(&mut self.work, Work::Idle) {
+            Work::Idle => Work::Lent(None),
+            Work::Busy(next) | Work::Lent(next) => Work::Lent(next),
+        };
+        self.order(Order::Lend(lock));
+    }
+
+    /// Goes on with the datapath, as the one who had it has died. The proxy's sockets come first.
+    pub(super) fn take_back(&mut self, sockets: Vec<OwnedFd>) {
+        self.order(Order::TakeBack(sockets));
+        if let Work::Lent(next) = std::mem::replace(&mut self.work, Work::Idle) {
+            next.into_iter().for_each(|it| self.follow(it));
+        }
     }
 
     /// Ends the thread, once it has done what it is at.
@@ -174,7 +190,15 @@ fn run(mut steerer: Steerer, inbox: &Receiver<Order>, done: impl Fn(Steered)) {
                 let counters = counters.inspect_err(|error| debug!(%error, "counters not read"));
                 drop(counters.map(|it| answer.send(it)));
             }
-            Order::Release(lock) => return drop(lock.send(steerer.lock().map_err(Into::into))),
+            Order::Lend(lock) => drop(lock.send(steerer.lock().map_err(Into::into))),
+            Order::TakeBack(sockets) => {
+                if let Err(error) = steerer.resume(&sockets) {
+                    warn!(
+                        error = format!("{error:#}"),
+                        "gate 2 goes on with difficulty"
+                    );
+                }
+            }
             Order::End(leave) => return steerer.end(leave),
         }
     }

@@ -8,8 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::Context;
 use gateway_announce::Legacy;
 
-use super::steering::Steering;
-use super::{Order, Settings};
+use super::Order;
 
 /// What gate 1 leaves.
 #[derive(Debug)]
@@ -31,37 +30,30 @@ pub(crate) enum Fate {
 /// What serves a successor. It blocks, so it is for a thread of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct Heir {
-    settings: Settings,
     orders: Sender<Order>,
 }
 
 impl Heir {
-    pub(super) fn new(settings: Settings, orders: Sender<Order>) -> Self {
-        Self { settings, orders }
+    pub(super) fn new(orders: Sender<Order>) -> Self {
+        Self { orders }
     }
 
     /// Touches maps and programs no more, and gives their lock. Leases are still renewed.
     ///
     /// # Errors
-    /// When another process has them already, or the gates have ended.
-    pub(crate) fn release(&self) -> anyhow::Result<OwnedFd> {
+    /// When the gates have ended.
+    pub(crate) fn lend(&self) -> anyhow::Result<OwnedFd> {
         let (sender, lock) = channel();
-        self.order(Order::Release(sender))?;
+        self.order(Order::Lend(sender))?;
         lock.recv().context(ENDED)?
     }
 
     /// Takes maps and programs back from a successor that has died.
     ///
     /// # Errors
-    /// When they cannot be opened.
-    pub(crate) fn take_back(&self, lock: OwnedFd) -> anyhow::Result<()> {
-        let done = self.orders.clone();
-        // Here, as it takes longer than a lease. The permissions of gate 1 are the same maps as before.
-        let (steering, _answers) = Steering::start(&self.settings, Some(lock), move |steered| {
-            // Nobody waits for it any more when the process is ending.
-            drop(done.send(Order::Steered(Box::new(steered))));
-        })?;
-        self.order(Order::TakeBack(Box::new(steering)))
+    /// When the gates have ended.
+    pub(crate) fn take_back(&self) -> anyhow::Result<()> {
+        self.order(Order::TakeBack)
     }
 
     /// Stops gate 1 and gives what it leaves to a function, which says what became of it, and soon: gate 1 waits.

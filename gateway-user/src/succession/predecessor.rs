@@ -35,8 +35,6 @@ pub(crate) enum State {
     Handed,
     /// It did, and has ended.
     Orphaned,
-    /// It has died, and gate 2 cannot be taken back from it.
-    Lost,
 }
 
 /// A successor is ready, and asks for the gates.
@@ -100,9 +98,6 @@ impl Server {
                 }
                 Err(error) => {
                     warn!(why = format!("{error:#}"), "a successor has not taken over");
-                    if *self.state.borrow() == State::Lost {
-                        return;
-                    }
                     self.state.send_replace(State::Alone);
                 }
             }
@@ -140,22 +135,19 @@ impl Server {
     }
 
     fn hand_over(&self, mut line: Line, heir: &Heir) -> anyhow::Result<Line> {
-        let lock = heir.release()?;
-        let handed = self.hand_gates(&mut line, heir, &lock);
+        let handed = self.hand_gates(&mut line, heir);
         if let Ok(Fate::Handed) = handed {
             return Ok(line);
         }
         // Before anything is taken back, so that it can not be used any more.
         drop(line.hang_up());
-        if let Err(error) = heir.take_back(lock) {
-            self.state.send_replace(State::Lost);
-            return Err(error.context("gate 2 cannot be taken back"));
-        }
+        heir.take_back()?;
         handed?;
         bail!("it has not taken over in time")
     }
 
-    fn hand_gates(&self, line: &mut Line, heir: &Heir, lock: &OwnedFd) -> anyhow::Result<Fate> {
+    fn hand_gates(&self, line: &mut Line, heir: &Heir) -> anyhow::Result<Fate> {
+        let lock = heir.lend()?;
         line.send_with(&Message::Datapath, &[lock.as_fd()])?;
         let Message::Steered = line.receive(Some(STEERED_MAX))? else {
             bail!("it has not said that its programs run");

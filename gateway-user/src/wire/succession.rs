@@ -78,9 +78,9 @@ impl Succession {
     }
 }
 
-/// Waits until a successor serves the node, or never can.
+/// Waits until a successor serves the node.
 pub(super) async fn decided(mut state: watch::Receiver<State>) {
-    let is_decided = |it: &State| matches!(it, State::Handed | State::Orphaned | State::Lost);
+    let is_decided = |it: &State| matches!(it, State::Handed | State::Orphaned);
     if state.wait_for(is_decided).await.is_err() {
         std::future::pending().await
     }

@@ -57,8 +57,6 @@ impl Node {
 
     pub(in crate::gates) fn end(mut self, leave: Leave) {
         self.silence();
-        if let Some(steering) = self.steering {
-            steering.end(leave);
-        }
+        self.steering.end(leave);
     }
 }

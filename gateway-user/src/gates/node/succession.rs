@@ -1,14 +1,14 @@
 //! What comes from a former process of this node, and goes to the next one.
 
+use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender};
 
-use anyhow::anyhow;
 use tracing::{debug, info, warn};
 
 use super::Node;
 use crate::gates::clock::now;
-use crate::gates::steering::{Steered, Steering};
+use crate::gates::steering::Steered;
 use crate::gates::succession::{Bequest, Fate, await_fate};
 use crate::gates::tell;
 
@@ -21,32 +21,21 @@ pub(super) enum Beginning {
 
 impl Node {
     /// Leaves gate 2 to another process, as soon as it has done what it is at; gate 1 goes on.
-    pub(in crate::gates) fn release(&mut self, lock: Sender<anyhow::Result<OwnedFd>>) {
-        match self.steering.take() {
-            Some(steering) => {
-                info!("gate 2 is left to a successor");
-                steering.release(lock);
-            }
-            None => tell(lock.send(Err(anyhow!("another process has gate 2")))),
-        }
+    pub(in crate::gates) fn lend(&mut self, lock: Sender<anyhow::Result<OwnedFd>>) {
+        info!("gate 2 is left to a successor");
+        self.steering.lend(lock);
     }
 
     /// Goes on with gate 2, which has not become another process's.
-    pub(in crate::gates) fn take_back(&mut self, steering: Steering) {
+    pub(in crate::gates) fn take_back(&mut self) {
         info!("gate 2 is taken back");
         let sockets = self.proxy.iter().map(OwnedFd::try_clone);
-        match sockets.collect() {
-            Ok(sockets) => {
-                // Nobody waits: gate 2's thread says what fails.
-                let (answer, unread) = channel();
-                drop(unread);
-                steering.attach_proxy(sockets, answer);
-            }
-            Err(error) => warn!(%error, "packets are not steered to the proxy"),
-        }
-        self.steering = Some(steering);
-        let waiting = std::mem::take(&mut self.waiting);
-        self.reconcile(waiting);
+        let sockets: io::Result<_> = sockets.collect();
+        self.steering.take_back(sockets.unwrap_or_else(|error| {
+            warn!(%error, "packets are not steered to the proxy");
+            Vec::new()
+        }));
+        self.reconcile(Vec::new());
     }
 
     /// Stops speaking, gives away what a successor needs to go on, and waits for what becomes of it. Nothing is heard or

@@ -66,6 +66,15 @@ impl Steerer {
         Ok(self.datapath.attach_proxy(&sockets)?)
     }
 
+    /// Goes on where another process may have changed everything.
+    pub(super) fn resume(&mut self, sockets: &[OwnedFd]) -> anyhow::Result<()> {
+        self.attached.clear();
+        self.programmed = None;
+        // First, as connections are refused while nobody takes them.
+        self.attach_proxy(sockets)?;
+        Ok(self.datapath.resume()?)
+    }
+
     pub(super) fn counters(&self) -> Result<Counters, ApplyError> {
         self.datapath.counters()
     }
