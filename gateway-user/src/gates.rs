@@ -83,7 +83,7 @@ enum Order {
     Lend(Sender<anyhow::Result<OwnedFd>>),
     TakeBack,
     Bequeath(Sender<Bequest>, Receiver<Fate>),
-    Inherit(Option<Box<Bequest>>),
+    Inherit(Box<Bequest>),
     End(Leave),
 }
 
@@ -179,9 +179,9 @@ impl Gates {
         Heir::new(self.orders.clone())
     }
 
-    /// Has gate 1 begin, with what a former process left if it left something. Returns at once.
-    pub(crate) fn inherit(&self, bequest: Option<Bequest>) {
-        self.order(Order::Inherit(bequest.map(Box::new)));
+    /// Has gate 1 begin with what a former process has left. Returns at once.
+    pub(crate) fn inherit(&self, bequest: Bequest) {
+        self.order(Order::Inherit(Box::new(bequest)));
     }
 
     /// Waits for the end of a thread that has left everything to a successor.
@@ -224,7 +224,7 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
                 // Not a word more: it is the successor's to speak.
                 Fate::Handed => return,
             },
-            Ok(Order::Inherit(bequest)) => node.inherit(bequest),
+            Ok(Order::Inherit(bequest)) => node.inherit(*bequest),
             Ok(Order::End(leave)) => return node.end(leave),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return node.end(Leave::Pins),

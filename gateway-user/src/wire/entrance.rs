@@ -155,7 +155,7 @@ impl Outset<'_> {
                     post,
                     admin,
                 } = inheritance;
-                gates.inherit(Some(bequest));
+                gates.inherit(bequest);
                 Ok(Entered {
                     started: Started {
                         gates: Some(gates),

@@ -4,10 +4,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender};
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::Node;
-use crate::gates::clock::now;
 use crate::gates::steering::Steered;
 use crate::gates::succession::{Bequest, Fate, await_fate};
 use crate::gates::tell;
@@ -58,22 +57,16 @@ impl Node {
         fate
     }
 
-    /// Begins with gate 1, where a former process has left it if it has left something.
-    pub(in crate::gates) fn inherit(&mut self, bequest: Option<Box<Bequest>>) {
+    /// Begins with gate 1 where a former process has left it.
+    pub(in crate::gates) fn inherit(&mut self, bequest: Bequest) {
+        self.announcer.inherit(bequest.legacy);
+        if let Some(socket) = bequest.heartbeats {
+            self.company.inherit(socket);
+        }
         let beginning = std::mem::replace(&mut self.beginning, Beginning::Begun);
-        if let Some(Bequest { legacy, heartbeats }) = bequest.map(|it| *it) {
-            self.announcer.inherit(legacy);
-            heartbeats
-                .into_iter()
-                .for_each(|it| self.company.inherit(it));
+        if let Beginning::Awaited(Some(steered)) = beginning {
+            self.announce(*steered);
         }
-        match beginning {
-            Beginning::Begun | Beginning::Awaited(None) => {
-                debug!("gate 1 has nothing to begin with")
-            }
-            Beginning::Awaited(Some(steered)) => self.announce(*steered),
-        }
-        debug!(at = ?now(), "gate 1 has begun");
     }
 
     /// Keeps what gate 2 is ready for until gate 1 may begin; gives it back if it may.
