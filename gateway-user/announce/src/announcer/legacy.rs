@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use gateway_ir::Mac;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Legacy {
     known: BTreeSet<IpAddr>,
     /// What the kernel may answer for, and on which interfaces.
     answered: BTreeSet<(IpAddr, u32)>,
+    /// The claims of other machines that were taken into account.
+    claimed: Vec<((IpAddr, u32), Duration)>,
     /// The addresses that other machines have.
     aside: BTreeMap<IpAddr, Mac>,
 }
@@ -45,6 +48,7 @@ impl Announcer {
             membership: self.membership.as_ref().map(Membership::export),
             known,
             answered,
+            claimed: self.claimed.iter().map(|it| (*it.0, *it.1)).collect(),
             aside: self.aside(),
         }
     }
@@ -55,6 +59,7 @@ impl Announcer {
         self.past = legacy.membership.filter(|it| it.node() == me);
         self.known = legacy.known;
         self.unsettled = legacy.answered;
+        self.claimed = legacy.claimed.into_iter().collect();
         self.remembered = legacy.aside;
     }
 

@@ -1,6 +1,9 @@
 //! What a process leaves to the next one.
 
+use gateway_ir::ConflictPolicy;
+
 use super::*;
+use crate::conflict::ForeignClaim;
 
 const BOTH: [&str; 2] = ["192.168.2.200", "192.168.2.201"];
 
@@ -27,14 +30,8 @@ fn successor_answers_at_once_and_takes_back_first_what_it_does_not_hold() {
 #[test]
 fn successor_asks_again_about_what_another_machine_had() {
     let mut first = first();
-    let claim = crate::conflict::ForeignClaim {
-        address: vip(BOTH[0]).address,
-        interface: 3,
-        mac: Mac([2, 0, 0, 0, 0, 0x66]),
-        seen: at(1005),
-    };
-    first.rules.conflicts = gateway_ir::ConflictPolicy::Yield;
-    first.contest(at(1006), &[claim]);
+    first.rules.conflicts = ConflictPolicy::Yield;
+    first.contest(at(1006), &[claim()]);
     let mut second = cautious();
     second.inherit(first.bequeath());
     second.update(at(1010), view(&[vip(BOTH[0])], &[eth0(3)]));
@@ -42,10 +39,46 @@ fn successor_asks_again_about_what_another_machine_had() {
 }
 
 #[test]
+fn successor_is_not_told_anew_of_a_claim_that_is_over() {
+    let mut first = first();
+    first.rules.conflicts = ConflictPolicy::Yield;
+    first.contest(at(1006), &[claim()]);
+    for ms in (1010..=40_000).step_by(10) {
+        first.advance(at(ms));
+    }
+    assert_eq!(decision(&first), Decision::Announce, "it is free again");
+
+    let mut second = cautious();
+    second.inherit(first.bequeath());
+    let rules = AnnounceSettings {
+        conflicts: ConflictPolicy::Yield,
+        ..AnnounceSettings::default()
+    };
+    let (vips, interfaces) = ([vip(BOTH[0])], [eth0(3)]);
+    let view = View {
+        rules: &rules,
+        ..view(&vips, &interfaces)
+    };
+    second.update(at(40_010), view);
+    // The kernel's map still has it.
+    second.contest(at(40_020), &[claim()]);
+    assert_eq!(decision(&second), Decision::Announce);
+}
+
+#[test]
 fn another_node_inherits_no_membership() {
     let mut other = Announcer::new(Settings::new(NodeName("other".to_owned())));
     other.inherit(first().bequeath());
     assert!(other.past.is_none());
+}
+
+fn claim() -> ForeignClaim {
+    ForeignClaim {
+        address: vip(BOTH[0]).address,
+        interface: 3,
+        mac: Mac([2, 0, 0, 0, 0, 0x66]),
+        seen: at(1005),
+    }
 }
 
 /// A node that answers for both addresses.
