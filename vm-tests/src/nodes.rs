@@ -394,8 +394,12 @@ impl Nodes {
         let question = Arp::who_has(VIP, (self.client.mac, self.client.address)).broadcast();
         let since = self.wire.now();
         let mut happen = Some(happen);
+        let (mut last, mut held_up) = (since, Duration::ZERO);
         while self.wire.now() < since + before + after {
             self.wire.send(&question)?;
+            let now = self.wire.now();
+            held_up = held_up.max(now.saturating_sub(last));
+            last = now;
             if self.wire.now() > since + before
                 && let Some(happen) = happen.take()
             {
@@ -409,6 +413,7 @@ impl Nodes {
             .collect();
         Ok(Seen {
             answers,
+            held_up,
             until: self.wire.now(),
             since,
         })

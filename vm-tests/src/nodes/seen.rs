@@ -11,6 +11,8 @@ use crate::netlink::Mac;
 pub struct Seen {
     /// When, and from which Ethernet address.
     pub answers: Vec<(Duration, Mac)>,
+    /// The longest time between two questions.
+    pub(super) held_up: Duration,
     pub(super) since: Duration,
     pub(super) until: Duration,
 }
@@ -32,6 +34,11 @@ impl Seen {
         let gaps = times.iter().zip(times.iter().skip(1));
         let gaps = gaps.map(|(one, next)| next.saturating_sub(*one));
         gaps.max().unwrap_or_default()
+    }
+
+    /// The longest time for which the machine held up the client, and the nodes most likely with it.
+    pub fn held_up(&self) -> Duration {
+        self.held_up
     }
 
     /// How long two nodes have answered: from the first answer of another one to the last of the first.
