@@ -8,12 +8,11 @@ mod maps;
 mod packet_log;
 mod trial;
 
-use std::fmt;
 use std::io;
 use std::path::Path;
 
-use aya::maps::{MapData, MapError, ProgramArray};
-use aya::programs::{ProgramError, SchedClassifier, SkLookup, Xdp};
+use aya::maps::{Map, MapData, ProgramArray};
+use aya::programs::{ProgramError, ProgramFd, SchedClassifier, SkLookup, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::libc;
 
@@ -32,24 +31,19 @@ const XDP: &str = "sanmon_xdp";
 const XDP_IPV6: &str = "sanmon_xdp_ipv6";
 const INGRESS: &str = "sanmon_ingress";
 const INGRESS_IPV6: &str = "sanmon_ingress_ipv6";
+/// The maps in which the programs of XDP and of tc find their halves for IPv6.
+const TO_XDP_IPV6: &str = "XDP_IPV6";
+const TO_INGRESS_IPV6: &str = "INGRESS_IPV6";
 const EGRESS: &str = "sanmon_egress";
 const FLOOR: &str = "sanmon_floor";
 const SOCKET: &str = "sanmon_socket";
 
 /// The loaded programs.
+#[derive(Debug)]
 pub(crate) struct Programs {
     object: Ebpf,
-    /// Where the programs of XDP and of tc find their half for IPv6.
-    halves: [ProgramArray<MapData>; 2],
     #[cfg(feature = "log")]
     _log: packet_log::PacketLog,
-}
-
-// The library's handles do not print themselves.
-impl fmt::Debug for Programs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Programs").finish_non_exhaustive()
-    }
 }
 
 /// Loads the programs on the maps pinned under a directory; maps that are not there are made.
@@ -68,12 +62,10 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
     let mut object = loader.load(OBJECT).map_err(refused)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
     let answers = AnswerMaps::take(&mut object).map_err(refused)?;
-    let halves = halves(&mut object).map_err(refused)?;
     let mut programs = Programs {
         #[cfg(feature = "log")]
         _log: packet_log::PacketLog::start(&mut object),
         object,
-        halves,
     };
     for name in [XDP, XDP_IPV6, FLOOR] {
         programs.xdp(name).and_then(Xdp::load).map_err(refused)?;
@@ -86,24 +78,27 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
         .socket()
         .and_then(SkLookup::load)
         .map_err(refused)?;
-    programs.join_halves()?;
+    // Their pins are enough; a handle would keep programs in them that nobody finds any more.
+    for map in [TO_XDP_IPV6, TO_INGRESS_IPV6] {
+        drop(maps::take(&mut programs.object, map).map_err(refused)?);
+    }
+    programs.join_halves(pins)?;
     Ok((programs, maps, answers))
 }
 
 impl Programs {
     /// Lets the programs of both ways in find their halves for IPv6. Those of another process, which may still be attached,
     /// find these from then on; in between there is always one.
-    pub(crate) fn join_halves(&mut self) -> Result<(), OpenError> {
+    ///
+    /// The maps stay by their pins alone.
+    pub(crate) fn join_halves(&mut self, pins: &Path) -> Result<(), OpenError> {
         let xdp = self
             .xdp(XDP_IPV6)
             .and_then(|half| Ok(half.fd()?.try_clone()?));
+        set_half(&pins.join(TO_XDP_IPV6), &xdp.map_err(refused)?)?;
         let ingress = self.classifier(INGRESS_IPV6);
         let ingress = ingress.and_then(|half| Ok(half.fd()?.try_clone()?));
-        let [to_xdp, to_ingress] = &mut self.halves;
-        to_xdp.set(0, &xdp.map_err(refused)?, 0).map_err(refused)?;
-        to_ingress
-            .set(0, &ingress.map_err(refused)?, 0)
-            .map_err(refused)
+        set_half(&pins.join(TO_INGRESS_IPV6), &ingress.map_err(refused)?)
     }
 
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
@@ -122,9 +117,10 @@ impl Programs {
     }
 }
 
-fn halves(object: &mut Ebpf) -> Result<[ProgramArray<MapData>; 2], MapError> {
-    let mut take = |name| maps::take(object, name)?.try_into();
-    Ok([take("XDP_IPV6")?, take("INGRESS_IPV6")?])
+fn set_half(pin: &Path, program: &ProgramFd) -> Result<(), OpenError> {
+    let map = MapData::from_pin(pin).map_err(refused)?;
+    let mut map = ProgramArray::try_from(Map::ProgramArray(map)).map_err(refused)?;
+    map.set(0, program, 0).map_err(refused)
 }
 
 /// Tells a lack of rights from every other refusal: only the first has a remedy that the user can take.

@@ -77,7 +77,7 @@ impl Datapath {
     /// # Errors
     /// When the kernel refuses.
     pub fn resume(&mut self) -> Result<(), OpenError> {
-        self.programs.join_halves()?;
+        self.programs.join_halves(&self.root.maps())?;
         let state = self.maps.read();
         self.state = state.map_err(|source| OpenError::Load(Box::new(source)))?;
         Ok(())
