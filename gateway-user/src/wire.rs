@@ -33,7 +33,7 @@ use crate::config::{AtInterrupt, Config, Source};
 use crate::gates::{Gates, Leave};
 use crate::interfaces::Present;
 use crate::routes::{self, Routes};
-use crate::{interfaces, telemetry};
+use crate::{interfaces, memory, telemetry};
 
 /// What failed is tried again after this time: people remove what was in the way within minutes.
 const RETRY: Duration = Duration::from_secs(5);
@@ -58,6 +58,7 @@ pub(crate) fn run(
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let publisher = Publisher::start()?;
+    tokio::spawn(memory::give_back(publisher.published(), memory::REST));
     let gates_off = match config.source {
         Source::Folder(_) => GatesOff::Noted,
         Source::Cluster(_) => GatesOff::Unready,
