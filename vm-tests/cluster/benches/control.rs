@@ -50,7 +50,7 @@ const BURST: usize = 1_000;
 const BESIDE_CHURN: usize = 1_000;
 /// How often the agent is replaced.
 const STARTS: usize = 3;
-/// How long the agent is left alone.
+/// How long the agent is left alone before it is weighed, and while its work at rest is.
 const REST: Duration = Duration::from_secs(10);
 
 fn main() -> anyhow::Result<()> {
@@ -73,8 +73,8 @@ fn main() -> anyhow::Result<()> {
             agent = next;
             say(&format!("start to ready with {workloads} routes: {time:?}"));
         }
-        let cores = agent.cores(REST)?;
         weigh(&target, &format!("with {workloads} routes, newly started"))?;
+        let cores = agent.cores(REST)?;
         say(&format!("agent at rest: {cores:.4} cores"));
     }
     target.leave()
@@ -119,9 +119,10 @@ async fn measure(target: &Target, settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what the agent weighs, if it is ours.
+/// Says what the agent weighs at rest, if it is ours.
 fn weigh(target: &Target, when: &str) -> anyhow::Result<()> {
     if let Some(cluster) = &target.cluster {
+        std::thread::sleep(REST);
         let memory = Agent::of(cluster)?.memory()?;
         say(&format!("agent {when}: {memory}"));
     }
