@@ -16,6 +16,7 @@ mod gates;
 mod get;
 mod interfaces;
 mod links;
+mod memory;
 mod moves;
 mod output;
 mod routes;

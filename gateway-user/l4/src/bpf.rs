@@ -55,11 +55,7 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
         return Err(OpenError::NoObject);
     }
     maps::check_pins(pins)?;
-    let mut loader = EbpfLoader::new();
-    for shape in maps::SHAPES {
-        loader.map_pin_path(shape.name, pins.join(shape.name));
-    }
-    let mut object = loader.load(OBJECT).map_err(refused)?;
+    let mut object = read(pins)?;
     let maps = KernelMaps::take(&mut object).map_err(refused)?;
     let answers = AnswerMaps::take(&mut object).map_err(refused)?;
     let mut programs = Programs {
@@ -84,6 +80,20 @@ pub(crate) fn load(pins: &Path) -> Result<(Programs, KernelMaps, AnswerMaps), Op
     }
     programs.join_halves(pins)?;
     Ok((programs, maps, answers))
+}
+
+/// Reads the object and makes its maps, on a thread of its own: the loader reads the description of the kernel's types
+/// too, 30 MiB that nobody needs any more, and what a thread has freed is given back when it ends.
+fn read(pins: &Path) -> Result<Ebpf, OpenError> {
+    let read = || {
+        let mut loader = EbpfLoader::new();
+        for shape in maps::SHAPES {
+            loader.map_pin_path(shape.name, pins.join(shape.name));
+        }
+        loader.load(OBJECT).map_err(refused)
+    };
+    let read = std::thread::scope(|scope| scope.spawn(read).join());
+    read.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Programs {

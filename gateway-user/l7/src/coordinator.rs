@@ -124,6 +124,7 @@ impl Coordinator {
             failures,
             elsewhere: Vec::new(),
         });
+        in_force.program.list_endpoints();
         sockets
     }
 

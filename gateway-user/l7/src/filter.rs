@@ -21,8 +21,9 @@ pub(crate) struct Filters {
     request: Vec<HeaderEdits>,
     response: Vec<HeaderEdits>,
     rewrite: UrlRewrite,
-    redirect: Option<Redirect>,
-    cors: Option<CorsPolicy>,
+    // Few rules have these, and every rule and backendRef has room for them.
+    redirect: Option<Box<Redirect>>,
+    cors: Option<Box<CorsPolicy>>,
     redirects: Turn,
 }
 
@@ -45,11 +46,11 @@ impl Filters {
                 Filter::RequestHeaderModifier(edits) => compiled.request.push(safe(edits)),
                 Filter::ResponseHeaderModifier(edits) => compiled.response.push(safe(edits)),
                 Filter::RequestRedirect(redirect) => {
-                    compiled.redirect = Some(redirect.clone());
+                    compiled.redirect = Some(Box::new(redirect.clone()));
                     compiled.redirects = turn;
                 }
                 Filter::UrlRewrite(rewrite) => compiled.rewrite = rewrite.clone(),
-                Filter::Cors(cors) => compiled.cors = Some(CorsPolicy::new(cors)),
+                Filter::Cors(cors) => compiled.cors = Some(Box::new(CorsPolicy::new(cors))),
                 // Belongs to the rule, which knows where copies go.
                 Filter::RequestMirror(_) => {}
                 // So does the server; here it is a place in the order.
@@ -64,7 +65,7 @@ impl Filters {
 
     /// The cross-origin policy.
     pub(crate) fn cors(&self) -> Option<&CorsPolicy> {
-        self.cors.as_ref()
+        self.cors.as_deref()
     }
 
     /// The answer of a redirect: its status and where it leads.

@@ -10,6 +10,7 @@ mod host_index;
 mod path_tree;
 mod patterns;
 mod query;
+mod reach;
 mod routes;
 mod rule;
 mod single;
@@ -22,7 +23,7 @@ mod weighted;
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings, WorkerSettings};
@@ -50,11 +51,23 @@ pub(crate) struct Program {
     ports: HashMap<(Option<IpAddr>, u16), Arc<Port>>,
     /// The listeners by [`Listener::index`].
     pub(crate) listeners: Vec<ListenerId>,
-    /// All endpoints that may get requests.
-    pub(crate) endpoints: HashSet<EndpointKey>,
+    serving: Vec<Arc<Listener>>,
+    endpoints: OnceLock<HashSet<EndpointKey>>,
 }
 
 impl Program {
+    /// Lists the endpoints that may get requests. That is a look at every route, so it is done when the program is served
+    /// already: only those that have gone wait for it.
+    pub(crate) fn list_endpoints(&self) {
+        self.endpoints
+            .get_or_init(|| reach::endpoints(&self.serving));
+    }
+
+    /// The endpoints that may get requests, when they have been listed.
+    pub(crate) fn endpoints(&self) -> Option<&HashSet<EndpointKey>> {
+        self.endpoints.get()
+    }
+
     /// The port that a connection's local address belongs to.
     pub(crate) fn port(&self, local: SocketAddr) -> Option<&Port> {
         let address = local.ip().to_canonical();

@@ -104,7 +104,6 @@ impl Worker {
 
     pub(crate) fn apply(&self, program: Arc<Program>) {
         let cells = self.metrics.listeners(&program.listeners, self.index);
-        self.endpoints.retain(&program.endpoints);
         self.state.replace(Rc::new(State { program, cells }));
     }
 

@@ -20,11 +20,12 @@ use crate::admin::{self, Admin, Pages};
 use crate::agent;
 use crate::board::{Board, GatesOff};
 use crate::config::{Config, Source};
-use crate::interfaces;
+use crate::{interfaces, memory};
 
 /// Starts everything, in its time.
 pub(super) async fn begin(config: Config) -> anyhow::Result<Wire> {
     let publisher = Publisher::start()?;
+    tokio::spawn(memory::give_back(publisher.published(), memory::REST));
     let gates_off = match config.source {
         Source::Folder(_) => GatesOff::Noted,
         Source::Cluster(_) => GatesOff::Unready,

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_ir::{
-    Backend, BackendName, BackendProtocol, BackendTls, EndpointSet, InvalidBackend, ObjectName,
-    Target,
+    Backend, BackendName, BackendProtocol, BackendTls, InvalidBackend, ObjectName, Target,
 };
 
 use crate::backend_policy::Policies;
@@ -20,14 +19,8 @@ use crate::status::{Kind, Reason};
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     slices: Slices,
-    known: BTreeMap<ObjectName, Known>,
-}
-
-/// What is known of one Service, by port.
-#[derive(Debug, Default)]
-struct Known {
-    endpoints: BTreeMap<(u16, &'static str), Arc<EndpointSet>>,
-    backends: BTreeMap<(u16, Purpose), Arc<Backend>>,
+    /// By Service; most have one.
+    known: BTreeMap<ObjectName, Vec<(Purpose, Arc<Backend>)>>,
 }
 
 impl Backends {
@@ -194,8 +187,9 @@ impl<'a> Resolver<'a> {
         let port = port.ok_or_else(|| not_found(format!("backendRef {name} needs a port")))?;
         let no_port = || not_found(format!("Service {name} has no port {port}"));
         let port = u16::try_from(port).map_err(|_too_large| no_port())?;
-        let known = self.backends.known.get(name);
-        if let Some(known) = known.and_then(|it| it.backends.get(&(port, purpose))) {
+        let known = self.backends.known.get(name).into_iter().flatten();
+        let mut known = known.filter(|(_, backend)| backend.name.port == port);
+        if let Some((_, known)) = known.clone().find(|(of, _)| *of == purpose) {
             return Ok(Arc::clone(known));
         }
         let transport = purpose.transport();
@@ -224,20 +218,22 @@ impl<'a> Resolver<'a> {
             ));
         }
         let tls = self.tls(name, &found, purpose)?;
-        let Backends { slices, known } = &mut *self.backends;
-        let known = known.entry(name.clone()).or_default();
-        let endpoints = known.endpoints.entry((port, transport));
-        let endpoints = endpoints.or_insert_with(|| Arc::new(slices.endpoints(name, &found)));
+        let shared = known.find(|(of, _)| of.transport() == transport);
+        let endpoints = match shared {
+            Some((_, backend)) => Arc::clone(&backend.endpoints),
+            None => Arc::new(self.backends.slices.endpoints(name, &found)),
+        };
         let made = Arc::new(Backend {
             name: BackendName {
                 service: name.clone(),
                 port,
             },
-            endpoints: Arc::clone(endpoints),
+            endpoints,
             protocol: protocol(&found, purpose),
             tls,
         });
-        known.backends.insert((port, purpose), Arc::clone(&made));
+        let known = self.backends.known.entry(name.clone()).or_default();
+        known.push((purpose, Arc::clone(&made)));
         Ok(made)
     }
 

@@ -1,6 +1,6 @@
 //! What routes stand on: classes, Gateways with their listeners and addresses, grants, policies. It depends on no route.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gateway_ir::{ObjectName, SharedMap};
@@ -48,7 +48,11 @@ impl Ground {
     }
 
     /// A route counts for listeners from now on.
-    pub(crate) fn enter(&mut self, seats: &BTreeSet<Seat>, route: &ObjectKey) {
+    pub(crate) fn enter<'s>(
+        &mut self,
+        seats: impl IntoIterator<Item = &'s Seat>,
+        route: &ObjectKey,
+    ) {
         for seat in seats {
             if let Some(listener) = self.listener(seat) {
                 listener.routes.insert((route.kind, route.name.clone()));
@@ -57,7 +61,11 @@ impl Ground {
     }
 
     /// A route counts for listeners no longer.
-    pub(crate) fn leave(&mut self, seats: &BTreeSet<Seat>, route: &ObjectKey) {
+    pub(crate) fn leave<'s>(
+        &mut self,
+        seats: impl IntoIterator<Item = &'s Seat>,
+        route: &ObjectKey,
+    ) {
         for seat in seats {
             if let Some(listener) = self.listener(seat) {
                 listener.routes.remove(&(route.kind, route.name.clone()));

@@ -11,8 +11,28 @@ use crate::shadow::{Shadows, Warning};
 /// A host name of a listener's routes.
 pub(crate) type HostKey = (ListenerId, HostPattern);
 
-/// What a route brings to each host name.
-pub(crate) type Placements = BTreeMap<HostKey, Vec<Arc<Entry>>>;
+/// What a route brings to each host name, sorted by that.
+#[derive(Debug)]
+pub(crate) struct Placements(Box<[(HostKey, Vec<Arc<Entry>>)]>);
+
+impl From<BTreeMap<HostKey, Vec<Arc<Entry>>>> for Placements {
+    fn from(sorted: BTreeMap<HostKey, Vec<Arc<Entry>>>) -> Self {
+        Self(sorted.into_iter().collect())
+    }
+}
+
+impl Placements {
+    fn get(&self, host: &HostKey) -> Option<&[Arc<Entry>]> {
+        let at = self.0.binary_search_by(|(known, _)| known.cmp(host)).ok()?;
+        self.0.get(at).map(|(_, entries)| entries.as_slice())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&HostKey, &[Arc<Entry>])> {
+        self.0
+            .iter()
+            .map(|(host, entries)| (host, entries.as_slice()))
+    }
+}
 
 /// All programs.
 #[derive(Debug, Default)]
@@ -34,13 +54,13 @@ struct Edit {
 impl Edits {
     /// A route brought `old` and brings `new`. Hosts where both are the same are not edited.
     pub(crate) fn exchange(&mut self, old: Option<&Placements>, new: Option<&Placements>) {
-        for (key, entries) in old.into_iter().flatten() {
+        for (key, entries) in old.into_iter().flat_map(Placements::iter) {
             if new.and_then(|new| new.get(key)) != Some(entries) {
                 let edit = self.0.entry(key.clone()).or_default();
                 edit.gone.extend(entries.iter().cloned());
             }
         }
-        for (key, entries) in new.into_iter().flatten() {
+        for (key, entries) in new.into_iter().flat_map(Placements::iter) {
             if old.and_then(|old| old.get(key)) != Some(entries) {
                 let edit = self.0.entry(key.clone()).or_default();
                 edit.new.extend(entries.iter().cloned());

@@ -71,6 +71,7 @@ use serde::Serialize;
 
 use validity::Time;
 
+pub use conv::service::SERVICE_NAME;
 pub use inputs::Inputs;
 pub use key::{Kind, ObjectKey};
 pub use object::{Object, ObjectError};

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use gateway_ir::{Certificate, Entry, HostPattern, ListenerId, ObjectName};
+use gateway_ir::{Certificate, HostPattern, ObjectName};
 
 use crate::attach::{self, Attachment, Candidate, Parents};
 use crate::backend::Resolver;
 use crate::client_certificate;
 use crate::condition::resolved;
+use crate::hosts::Placements;
 use crate::http_route;
 use crate::inputs::Inputs;
 use crate::listener::{GatewayState, ListenerState};
@@ -16,6 +17,7 @@ use crate::model::{HttpRule, Problem, Route};
 use crate::status::{
     Condition, ConditionStatus, ConditionType, ObjectStatus, ParentReference, ParentStatus, Reason,
 };
+use crate::uses::Use;
 
 /// A listener's place: its Gateway, and its position there.
 pub(crate) type Seat = (ObjectName, usize);
@@ -28,17 +30,18 @@ pub(crate) struct Walk<'a> {
     pub(crate) resolver: Resolver<'a>,
 }
 
-/// What an HTTPRoute or GRPCRoute comes to.
+/// What an HTTPRoute or GRPCRoute comes to. It is kept for every route, and most have one of each: the sets are sorted
+/// lists, where a tree would take room for eleven.
 #[derive(Debug)]
 pub(crate) struct Placed {
     /// What it brings to each host name.
-    pub(crate) entries: BTreeMap<(ListenerId, HostPattern), Vec<Arc<Entry>>>,
+    pub(crate) entries: Placements,
     /// The listeners that it counts for.
-    pub(crate) seats: BTreeSet<Seat>,
+    pub(crate) seats: Box<[Seat]>,
     /// The Services that it refers to: what it is made of beside itself.
-    pub(crate) services: BTreeSet<ObjectName>,
+    pub(crate) services: Box<[ObjectName]>,
     /// The Services that it leads to through the proxy of each Gateway.
-    pub(crate) uses: BTreeSet<(ObjectName, ObjectName)>,
+    pub(crate) uses: Box<[Use]>,
     pub(crate) status: Arc<ObjectStatus>,
 }
 
@@ -71,11 +74,11 @@ impl Walk<'_> {
         };
         let (parents, seats) = self.attach(route, &verdict, take);
         Placed {
-            entries: placed,
-            seats,
-            uses,
+            entries: placed.into(),
+            seats: seats.into_iter().collect(),
+            uses: uses.into_iter().collect(),
             status: Arc::new(status(route, parents)),
-            services: compiled.services,
+            services: compiled.services.into_iter().collect(),
         }
     }
 

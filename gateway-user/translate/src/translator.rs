@@ -29,8 +29,8 @@ pub struct Translator {
     backends: Backends,
     /// The HTTPRoutes and GRPCRoutes.
     placed: BTreeMap<ObjectKey, Placed>,
-    /// Which of them refer to a Service.
-    referring: BTreeMap<ObjectName, BTreeSet<ObjectKey>>,
+    /// Each Service that one of them refers to, with that one.
+    referring: BTreeSet<(ObjectName, ObjectKey)>,
     hosts: Hosts,
     streams: Streams,
     uses: Uses,
@@ -99,11 +99,11 @@ impl Translator {
         services.iter().for_each(|it| self.backends.forget(it));
         let http = changed(&old.http_routes, &new.http_routes);
         let grpc = changed(&old.grpc_routes, &new.grpc_routes);
-        let referring = services.iter().filter_map(|it| self.referring.get(it));
+        let referring = services.iter().flat_map(|it| self.referring(it));
         let routes = http
             .map(|name| key(Kind::HttpRoute, name))
             .chain(grpc.map(|name| key(Kind::GrpcRoute, name)))
-            .chain(referring.flatten().cloned());
+            .chain(referring.cloned());
         let streams = !same(&old.tls_routes, &new.tls_routes)
             || !same(&old.tcp_routes, &new.tcp_routes)
             || !same(&old.udp_routes, &new.udp_routes)
@@ -112,6 +112,14 @@ impl Translator {
             routes: routes.collect(),
             streams,
         }
+    }
+
+    /// The HTTPRoutes and GRPCRoutes that refer to a Service.
+    fn referring(&self, service: &ObjectName) -> impl Iterator<Item = &ObjectKey> {
+        let first = key(Kind::HttpRoute, &ObjectName::new("", ""));
+        let pairs = self.referring.range((service.clone(), first)..);
+        let pairs = pairs.take_while(move |(of, _)| of == service);
+        pairs.map(|(_, route)| route)
     }
 
     /// Places the HTTPRoutes and GRPCRoutes that changed.
@@ -138,12 +146,7 @@ impl Translator {
         ground.leave(&placed.seats, key);
         self.uses.remove_all(&placed.uses);
         for service in &placed.services {
-            if let Some(routes) = self.referring.get_mut(service) {
-                routes.remove(key);
-                if routes.is_empty() {
-                    self.referring.remove(service);
-                }
-            }
+            self.referring.remove(&(service.clone(), key.clone()));
         }
         self.statuses.remove(key);
     }
@@ -152,8 +155,7 @@ impl Translator {
         ground.enter(&placed.seats, key);
         self.uses.add_all(&placed.uses);
         for service in &placed.services {
-            let routes = self.referring.entry(service.clone()).or_default();
-            routes.insert(key.clone());
+            self.referring.insert((service.clone(), key.clone()));
         }
         self.statuses.set(Arc::clone(&placed.status));
         self.placed.insert(key.clone(), placed);

@@ -1,46 +1,42 @@
 //! Which Gateways' routes lead to a Service through the proxy.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use gateway_ir::ObjectName;
 
-/// The Gateways of each Service, each with the number of routes.
+/// A Service, and a Gateway whose routes lead to it.
+pub(crate) type Use = (ObjectName, ObjectName);
+
+/// The uses, each with the number of routes.
 #[derive(Debug, Default)]
-pub(crate) struct Uses(BTreeMap<ObjectName, BTreeMap<ObjectName, usize>>);
+pub(crate) struct Uses(BTreeMap<Use, usize>);
 
 impl Uses {
     /// Routes of Gateways lead to Services.
-    pub(crate) fn add_all(&mut self, uses: &BTreeSet<(ObjectName, ObjectName)>) {
-        for (service, gateway) in uses {
-            let gateways = self.0.entry(service.clone()).or_default();
-            *gateways.entry(gateway.clone()).or_default() += 1;
+    pub(crate) fn add_all<'u>(&mut self, uses: impl IntoIterator<Item = &'u Use>) {
+        for one in uses {
+            *self.0.entry(one.clone()).or_default() += 1;
         }
     }
 
     /// Takes back what was added.
-    pub(crate) fn remove_all(&mut self, uses: &BTreeSet<(ObjectName, ObjectName)>) {
-        for (service, gateway) in uses {
-            self.remove(service, gateway);
-        }
-    }
-
-    fn remove(&mut self, service: &ObjectName, gateway: &ObjectName) {
-        let Some(gateways) = self.0.get_mut(service) else {
-            return;
-        };
-        if let Some(routes) = gateways.get_mut(gateway) {
+    pub(crate) fn remove_all<'u>(&mut self, uses: impl IntoIterator<Item = &'u Use>) {
+        for one in uses {
+            let Some(routes) = self.0.get_mut(one) else {
+                continue;
+            };
             *routes = routes.saturating_sub(1);
             if *routes == 0 {
-                gateways.remove(gateway);
+                self.0.remove(one);
             }
-        }
-        if gateways.is_empty() {
-            self.0.remove(service);
         }
     }
 
     /// The Gateways whose routes lead to a Service, sorted.
     pub(crate) fn gateways(&self, service: &ObjectName) -> impl Iterator<Item = &ObjectName> {
-        self.0.get(service).into_iter().flat_map(BTreeMap::keys)
+        let first = (service.clone(), ObjectName::new("", ""));
+        let uses = self.0.range(first..).map(|(one, _)| one);
+        let uses = uses.take_while(move |(of, _)| of == service);
+        uses.map(|(_, gateway)| gateway)
     }
 }

@@ -74,6 +74,48 @@ impl Shape {
     }
 }
 
+/// A Gateway, and so many routes with a Service and an EndpointSlice each.
+pub(crate) fn workloads(count: usize) -> Inputs {
+    let mut inputs = Inputs::default();
+    for object in ground() {
+        put(&mut inputs, &object);
+    }
+    for index in 0..count {
+        let name = format!("workload-{index}");
+        let [.., high, low] = index.to_be_bytes();
+        put(
+            &mut inputs,
+            &json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+                "spec": {"ports": [{"port": 80, "targetPort": 3000}]},
+            }),
+        );
+        put(
+            &mut inputs,
+            &json!({
+                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": [format!("10.250.{high}.{low}")]}],
+                "ports": [{"port": 3000}],
+            }),
+        );
+        put(
+            &mut inputs,
+            &json!({
+                "apiVersion": GATEWAY_API, "kind": "HTTPRoute",
+                "metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {
+                    "parentRefs": [{"name": "gateway"}],
+                    "hostnames": [format!("{name}.example")],
+                    "rules": [{"backendRefs": [{"name": name, "port": 80}]}],
+                },
+            }),
+        );
+    }
+    inputs
+}
+
 /// Adds an object, or replaces it.
 pub(crate) fn put(inputs: &mut Inputs, object: &Value) {
     let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();

@@ -25,7 +25,7 @@ use gateway_l7::Lookup;
 use gateway_translate::{Inputs, Outcome, Settings, Translator, translate};
 use http::Request;
 
-use corpus::{Shape, endpoints, put};
+use corpus::{Shape, endpoints, put, workloads};
 use memory::Usage;
 
 #[global_allocator]
@@ -33,6 +33,7 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const MANY: usize = 10_000;
+const WORKLOADS: usize = 5_000;
 const RUNS: usize = 9;
 
 fn main() -> ExitCode {
@@ -67,6 +68,23 @@ fn run() -> anyhow::Result<()> {
     for shape in [Shape::Paths, Shape::Hosts] {
         translation(shape);
     }
+    weights()
+}
+
+/// What a route with its own Service and EndpointSlice weighs, by what has it.
+fn weights() -> anyhow::Result<()> {
+    println!("\nbytes of a route, a Service and an EndpointSlice, among {WORKLOADS} of each");
+    let row = |what: &str, usage: Usage| {
+        println!("{what:<32} {:>10}", usage.bytes / WORKLOADS as u64);
+    };
+    let (inputs, usage) = memory::of(|| workloads(WORKLOADS));
+    row("as they are read", usage);
+    let mut translator = Translator::default();
+    let (outcome, usage) = memory::of(|| translator.translate(&inputs, &Settings::default()));
+    row("translated", usage);
+    let (lookup, usage) = memory::of(|| Lookup::new(&outcome.snapshot));
+    row("compiled by the proxy", usage);
+    drop(lookup.context("the proxy cannot compile")?);
     Ok(())
 }
 

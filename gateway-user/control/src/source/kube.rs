@@ -7,6 +7,7 @@
 mod catalog;
 mod reference;
 mod store;
+mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -41,7 +41,7 @@ impl Candidate {
 pub(super) struct Choices {
     groups: Vec<Group>,
     /// Only where there are many groups.
-    names: Option<Names>,
+    names: Option<Box<Names>>,
 }
 
 impl Choices {
@@ -52,7 +52,7 @@ impl Choices {
         let groups = gather(asked).into_iter();
         let groups: Vec<Group> = groups.map(|(asks, of)| Group::new(asks, of)).collect();
         Self {
-            names: (groups.len() > GROUPS_ASKED_MAX).then(|| Names::new(&groups)),
+            names: (groups.len() > GROUPS_ASKED_MAX).then(|| Box::new(Names::new(&groups))),
             groups,
         }
     }

@@ -1,6 +1,6 @@
 //! Compiles snapshots, and remembers the parts that the next one will probably have too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,6 @@ use super::tls::{Inside, TlsCompiler};
 use super::{Ending, Listener, Port, Program, Routing, Unroutable};
 use crate::secrets::{Secrets, WallClock};
 use crate::session::TokenKeys;
-use crate::transport::{Destination, EndpointKey};
 
 /// Makes programs of snapshots.
 #[derive(Debug)]
@@ -91,7 +90,7 @@ impl Compiler {
             failures,
             ..
         } = pass;
-        program.endpoints = endpoints(&listeners);
+        program.serving = listeners;
         self.hosts = hosts;
         self.routes
             .retain(|_, (_, routes)| Arc::strong_count(routes) > 1);
@@ -219,32 +218,6 @@ fn deadline_min(port: &HttpPort) -> Duration {
         .tls_handshake_timeout
         .min(settings.header_timeout)
         .min(settings.idle_timeout)
-}
-
-/// Every endpoint of the listeners' routes; sets that several routes share are read once.
-fn endpoints(listeners: &[Arc<Listener>]) -> HashSet<EndpointKey> {
-    let mut seen = HashSet::new();
-    let mut endpoints = HashSet::new();
-    let mut add = |destination: &Destination| {
-        let (set, transport) = (&destination.backend.endpoints, destination.transport.id());
-        if seen.insert((Arc::as_ptr(set), transport)) {
-            let all = set.endpoints.iter();
-            endpoints.extend(all.map(|endpoint| (endpoint.address, transport)));
-        }
-    };
-    for listener in listeners {
-        match &listener.routing {
-            Routing::Http(hosts) => {
-                let routes = hosts.values();
-                routes.flat_map(|it| it.destinations()).for_each(&mut add);
-            }
-            Routing::Stream { hosts, .. } => {
-                let rules = hosts.values();
-                rules.flat_map(|it| it.destinations()).for_each(&mut add);
-            }
-        }
-    }
-    endpoints
 }
 
 #[cfg(test)]

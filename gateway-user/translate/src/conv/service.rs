@@ -13,12 +13,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::kinds::{EndpointSlice, Service};
 
 /// The label that ties an EndpointSlice to its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// The EndpointSlices, by Service.
+/// The EndpointSlices, each behind its Service.
 #[derive(Debug, Default)]
 pub(crate) struct Slices {
-    by_service: BTreeMap<ObjectName, BTreeMap<ObjectName, Arc<EndpointSlice>>>,
+    by_service: BTreeMap<(ObjectName, ObjectName), Arc<EndpointSlice>>,
 }
 
 impl Slices {
@@ -31,29 +31,25 @@ impl Slices {
     ) -> impl Iterator<Item = ObjectName> {
         let was = before.and_then(|slice| service_of(name, slice));
         let is = after.and_then(|slice| service_of(name, slice));
-        if let Some(service) = &was
-            && let Some(slices) = self.by_service.get_mut(service)
-        {
-            slices.remove(name);
-            if slices.is_empty() {
-                self.by_service.remove(service);
-            }
+        if let Some(service) = &was {
+            self.by_service.remove(&(service.clone(), name.clone()));
         }
         if let (Some(service), Some(slice)) = (&is, after) {
-            let slices = self.by_service.entry(service.clone()).or_default();
-            slices.insert(name.clone(), Arc::clone(slice));
+            let key = (service.clone(), name.clone());
+            self.by_service.insert(key, Arc::clone(slice));
         }
         was.into_iter().chain(is)
     }
 
     /// The endpoints behind a Service's port: those of all its slices, each once.
     pub(crate) fn endpoints(&self, service: &ObjectName, port: &Port) -> EndpointSet {
-        let slices = self.by_service.get(service).into_iter();
-        let slices = slices.flat_map(BTreeMap::values);
+        let first = (service.clone(), ObjectName::new("", ""));
+        let slices = self.by_service.range(first..);
+        let slices = slices.take_while(|((of, _), _)| of == service);
         // The same address twice (a slice being rewritten, a pod that moves between slices) is one endpoint: the state
         // with the most use wins, and in it the one that names its node, which is the last in order.
         let mut found: BTreeMap<SocketAddr, (Condition, Endpoint)> = BTreeMap::new();
-        for (condition, endpoint) in slices.flat_map(|it| endpoints(it, port)) {
+        for (condition, endpoint) in slices.flat_map(|(_, it)| endpoints(it, port)) {
             let one = (condition, endpoint);
             match found.entry(one.1.address) {
                 Entry::Vacant(free) => {

@@ -1,7 +1,7 @@
 //! The objects that the API server has told of: pure, events in, [`Content`] out.
 //!
-//! What only other programs read is dropped on the way in (managedFields, the applied manifest, status): it is half of
-//! the memory, and a change of it is no change. A form that cannot be read changes nothing: the last good one stays.
+//! What only other programs read is dropped on the way in. A form that cannot be read changes nothing: the last good one
+//! stays.
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +15,12 @@ use serde_json::{Map, Value, json};
 
 use super::Shown;
 use super::reference::references;
+use super::trim;
 use crate::infrastructure::service::SeenService;
 use crate::seen_status::Seen;
 use crate::status::merge;
 use crate::{Content, Problem, Severity};
 
-/// What `kubectl apply` remembers: the whole manifest once more.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Where a problem is that has no file.
 const PLACE: &str = "cluster";
 
@@ -64,9 +63,7 @@ impl Store {
         object: DynamicObject,
     ) -> ObjectKey {
         let DynamicObject {
-            mut metadata,
-            mut data,
-            ..
+            metadata, mut data, ..
         } = object;
         let key = key_of(kind, &metadata);
         if merge::has_status(kind) {
@@ -82,9 +79,8 @@ impl Store {
                 None => self.shown.services.remove(&key),
             }
         }
-        strip(&mut metadata);
-        trim(kind, &mut data);
-        let value = whole(resource, &metadata, data);
+        trim::data(kind, &mut data);
+        let value = whole(resource, &trim::metadata(kind, metadata), data);
         let hash = hash_of(&value);
         if self.hashes.insert(key.clone(), hash) == Some(hash) {
             return key;
@@ -188,29 +184,6 @@ pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> ObjectKey {
     ObjectKey {
         kind,
         name: ObjectName::new(namespace, name),
-    }
-}
-
-fn strip(metadata: &mut ObjectMeta) {
-    metadata.resource_version = None;
-    metadata.managed_fields = None;
-    metadata.owner_references = None;
-    metadata.uid = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
-}
-
-/// Drops the status: of Nodes and Gateways the addresses are read, of everything else nothing.
-fn trim(kind: Kind, data: &mut Value) {
-    let Some(fields) = data.as_object_mut() else {
-        return;
-    };
-    let status = fields.remove("status");
-    if matches!(kind, Kind::Node | Kind::Gateway)
-        && let Some(addresses) = status.and_then(|mut it| it.get_mut("addresses").map(Value::take))
-    {
-        fields.insert("status".to_owned(), json!({"addresses": addresses}));
     }
 }
 

@@ -81,17 +81,19 @@ fn what_a_new_list_does_not_name_is_gone() {
 }
 
 #[test]
-fn what_other_programs_keep_in_the_metadata_is_dropped() {
+fn a_change_of_what_only_others_read_is_no_change() {
     let (mut store, _seen) = store();
-    let mut object = route("a.example", 1, json!({}));
-    object["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
-    object["metadata"]["annotations"] = json!({LAST_APPLIED: "{}", "mine": "x"});
-    apply(&mut store, Kind::HttpRoute, object);
-    let content = store.take_changed(&BTreeSet::new()).expect("a change");
-    let route = content.inputs.http_routes.values().next().expect("a route");
-    assert_eq!(route.metadata.managed_fields, None);
-    let annotations = route.metadata.annotations.clone().expect("one is kept");
-    assert_eq!(annotations.into_keys().collect::<Vec<_>>(), ["mine"]);
+    let object = route("a.example", 1, json!({}));
+    apply(&mut store, Kind::HttpRoute, object.clone());
+    assert!(store.take_changed(&BTreeSet::new()).is_some());
+
+    let mut touched = object;
+    touched["metadata"]["resourceVersion"] = json!("2");
+    touched["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
+    touched["metadata"]["annotations"] = json!({"theirs": "x"});
+    touched["metadata"]["labels"] = json!({"theirs": "x"});
+    apply(&mut store, Kind::HttpRoute, touched);
+    assert!(store.take_changed(&BTreeSet::new()).is_none());
 }
 
 #[test]
