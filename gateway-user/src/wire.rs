@@ -276,6 +276,8 @@ impl Wire {
                 self.proxies.replace(proxy);
                 gates.interfaces(self.interfaces.borrow().clone());
                 self.gates = Some(gates);
+                // What was published before the pool was noticed is theirs, too.
+                self.published.mark_changed();
             }
             Err(error) => {
                 let why = format!("{error:#}");

@@ -11,9 +11,8 @@ use crate::load::{Kind, Load, Seen};
 
 /// How long is asked before the update and after it.
 const CALM: Duration = Duration::from_secs(1);
-/// How long a client may wait for an answer. Where nobody takes a connection in, two attempts that are not answered take three
-/// seconds (RFC 6298 §2).
-const WAIT_MAX: Duration = Duration::from_millis(1500);
+/// How long a client may wait for an answer: a busy machine holds up all that is in this test.
+const WAIT_MAX: Duration = Duration::from_secs(4);
 /// An application on every node, behind one address: as a Gateway has it, and as a TCPRoute.
 const OBJECTS: &str = include_str!("rollout.yaml");
 

@@ -65,8 +65,8 @@ pub(super) struct Ready {
 /// When a container is ready.
 #[derive(Debug, Clone)]
 enum Probe {
-    /// When a page says yes.
-    Page(SocketAddr, String),
+    /// When a page says yes that is not asked before some time.
+    Page(SocketAddr, String, Duration),
     /// When it listens on all of them, TCP and UDP, or after a while.
     Ports(Vec<SocketAddr>, Vec<u16>),
 }
@@ -169,7 +169,8 @@ impl Ready {
 
     async fn become_ready(&self, process: Pid) {
         match &self.probe {
-            Probe::Page(address, path) => {
+            Probe::Page(address, path, delay) => {
+                sleep(*delay).await;
                 let get = Get::new("localhost", path);
                 let says_yes = async || {
                     let reply = client::get(*address, &Transport::Plain, &get).await;
@@ -221,6 +222,8 @@ async fn terminate(process: Pid, mut end: End, grace: Duration) {
 
 fn probe(container: &Container, address: IpAddr) -> anyhow::Result<Probe> {
     let page = container.readiness_probe.as_ref();
+    let delay = page.and_then(|probe| probe.initial_delay_seconds);
+    let delay = Duration::from_secs(delay.map_or(0, i32::unsigned_abs).into());
     if let Some(page) = page.and_then(|probe| probe.http_get.as_ref()) {
         let port = port(container, &page.port)?;
         let host = page.host.as_ref().map(|host| host.parse()).transpose();
@@ -229,6 +232,7 @@ fn probe(container: &Container, address: IpAddr) -> anyhow::Result<Probe> {
         return Ok(Probe::Page(
             SocketAddr::new(host.unwrap_or(address), port),
             path,
+            delay,
         ));
     }
     let ports = |protocol: &'static str| {
