@@ -213,7 +213,12 @@ impl Wire {
             return;
         };
         self.proxies.publish(&published);
-        self.running = self.gates.as_ref().map(|gates| gates.run(published));
+        // One without addresses of pools comes from before these gates, and another one is on its way.
+        let gates = match published.announce {
+            Announce::On => self.gates.as_ref(),
+            Announce::Off(_) => None,
+        };
+        self.running = gates.map(|gates| gates.run(published));
     }
 
     /// Interfaces came, went or changed their addresses.

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use gateway_ir::{Generation, NodeName, Snapshot};
-use gateway_translate::{Inputs, Outcome, Settings, Statuses, Translator, Warning};
+use gateway_translate::{Announce, Inputs, Outcome, Settings, Statuses, Translator, Warning};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -77,6 +77,8 @@ pub struct Published {
     pub membership_key: Option<MembershipKey>,
     /// Whether an address pool is configured.
     pub has_pools: bool,
+    /// Whether Gateways have addresses of pools.
+    pub announce: Announce,
 }
 
 impl Published {
@@ -118,6 +120,7 @@ impl Published {
             peers: peer::peers(&content.inputs),
             membership_key: content.membership_key.clone(),
             has_pools: content.has_pools(),
+            announce: settings.announce,
         };
         (published, until.map(|until| until.saturating_sub(now)))
     }

@@ -149,7 +149,7 @@ mod tests {
     /// A publication whose only status says which one it is.
     fn published(generation: u64) -> Arc<Published> {
         use gateway_ir::ObjectName;
-        use gateway_translate::{Kind, ObjectKey, ObjectStatus};
+        use gateway_translate::{Announce, Kind, ObjectKey, ObjectStatus};
         let status = ObjectStatus {
             object: ObjectKey {
                 kind: Kind::GatewayClass,
@@ -176,6 +176,7 @@ mod tests {
             peers: Vec::new(),
             membership_key: None,
             has_pools: false,
+            announce: Announce::On,
         })
     }
 }

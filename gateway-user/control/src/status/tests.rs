@@ -4,7 +4,7 @@ use gateway_ir::{
     HostPattern, HttpPort, Listener, ObjectName, PortProtocol, Protocol, Routing, Service,
     SharedMap,
 };
-use gateway_translate::ListenerStatus;
+use gateway_translate::{Announce, ListenerStatus};
 
 use super::*;
 
@@ -235,6 +235,7 @@ fn published() -> Published {
         peers: Vec::new(),
         membership_key: None,
         has_pools: true,
+        announce: Announce::On,
     }
 }
 
