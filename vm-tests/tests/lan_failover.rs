@@ -24,6 +24,22 @@ fn killed_owner_is_replaced_within_a_second() -> anyhow::Result<()> {
 }
 
 #[test]
+fn owner_and_another_of_five_die_at_once_and_the_rest_are_a_majority() -> anyhow::Result<()> {
+    let test = "owner_and_another_of_five_die_at_once_and_the_rest_are_a_majority";
+    on_nodes(test, 5, |nodes| {
+        let owner = nodes.owner()?;
+        let other = (owner + 1) % 5;
+        let seen = nodes.probe(BEFORE, AFTER, |it| {
+            it.inflict(Fault::Kill, other)?;
+            it.inflict(Fault::Kill, owner)
+        })?;
+        seen.expect_one_change(nodes.mac(owner), GAP_MAX)?;
+        ensure!(nodes.owner()? != other, "a dead node answers");
+        Ok(())
+    })
+}
+
+#[test]
 fn frozen_owner_is_replaced_and_stays_silent_when_it_thaws() -> anyhow::Result<()> {
     let test = "frozen_owner_is_replaced_and_stays_silent_when_it_thaws";
     on_nodes(test, 3, |nodes| {
