@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use gateway_translate::{Kind, Served};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -15,6 +15,9 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use super::Message;
+
+/// What is said of a CRD.
+type Event = watcher::Event<PartialObjectMeta<DynamicObject>>;
 
 /// The group of the Gateway API.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
@@ -33,12 +36,19 @@ pub(super) struct Catalog {
     pub(super) served: Arc<Served>,
 }
 
-/// Sends the catalog now and after every change.
+/// Sends the catalog as soon as the CRDs are listed, and after every change of one.
 pub(super) async fn follow(client: Client, messages: mpsc::Sender<Message>) {
-    let mut present: BTreeMap<String, String> = BTreeMap::new();
+    let mut present = BTreeMap::new();
     let mut watch = watch(&client).boxed();
-    let (mut last, mut retries) = (None, 0);
+    let (mut last, mut retries) = (None, RETRIES_MAX);
     loop {
+        tokio::select! {
+            changed = change(&mut watch, &mut present) => match changed {
+                Some(()) => retries = 0,
+                None => return,
+            },
+            () = tokio::time::sleep(RETRY), if retries < RETRIES_MAX => {}
+        }
         match discover(&client).await {
             Ok(resources) => {
                 let late = missing(&resources, &present) && retries < RETRIES_MAX;
@@ -59,49 +69,61 @@ pub(super) async fn follow(client: Client, messages: mpsc::Sender<Message>) {
                 warn!(%error, "cannot ask the API server which kinds it serves; asking again");
             }
         }
-        let event = tokio::select! {
-            event = watch.next() => event,
-            () = tokio::time::sleep(RETRY), if retries < RETRIES_MAX => continue,
-        };
-        retries = 0;
-        match event {
-            Some(Ok(event)) => note(&mut present, event),
-            Some(Err(error)) => debug!(%error, "CRDs are not watched right now"),
-            None => return,
+    }
+}
+
+/// Waits until CRDs of ours may have changed; nothing: the watch has ended.
+///
+/// A list is one change, as discovery is some requests. So is an error: who may not watch CRDs asks from time to time.
+async fn change(
+    watch: &mut (impl Stream<Item = watcher::Result<Event>> + Unpin),
+    present: &mut BTreeMap<String, String>,
+) -> Option<()> {
+    loop {
+        match watch.next().await? {
+            Ok(event) => {
+                if note(present, event) {
+                    return Some(());
+                }
+            }
+            Err(error) => {
+                debug!(%error, "CRDs are not watched right now");
+                return Some(());
+            }
         }
     }
 }
 
-fn watch(
-    client: &Client,
-) -> impl futures_util::Stream<Item = watcher::Result<watcher::Event<PartialObjectMeta<DynamicObject>>>>
-+ Send
-+ use<> {
+fn watch(client: &Client) -> impl Stream<Item = watcher::Result<Event>> + Send + use<> {
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let api = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
     watcher(api, watcher::Config::default()).default_backoff()
 }
 
-/// Remembers which CRDs of ours there are, with their release.
-fn note(
-    present: &mut BTreeMap<String, String>,
-    event: watcher::Event<PartialObjectMeta<DynamicObject>>,
-) {
-    match event {
-        watcher::Event::Init => present.clear(),
-        watcher::Event::InitDone => {}
-        watcher::Event::Apply(crd) | watcher::Event::InitApply(crd) => {
-            let name = crd.metadata.name.unwrap_or_default();
-            if groups().iter().any(|group| name.ends_with(group)) {
-                let annotations = crd.metadata.annotations.unwrap_or_default();
-                let bundle = annotations.get(BUNDLE_VERSION).cloned();
-                present.insert(name, bundle.unwrap_or_default());
-            }
+/// Remembers which CRDs of ours there are, with their release; tells whether that is a change that is complete.
+fn note(present: &mut BTreeMap<String, String>, event: Event) -> bool {
+    let (crd, is_complete) = match event {
+        watcher::Event::Init => {
+            present.clear();
+            return false;
         }
+        watcher::Event::InitDone => return true,
         watcher::Event::Delete(crd) => {
-            present.remove(&crd.metadata.name.unwrap_or_default());
+            return present
+                .remove(&crd.metadata.name.unwrap_or_default())
+                .is_some();
         }
+        watcher::Event::InitApply(crd) => (crd, false),
+        watcher::Event::Apply(crd) => (crd, true),
+    };
+    let name = crd.metadata.name.unwrap_or_default();
+    let is_ours = groups().iter().any(|group| name.ends_with(group));
+    if is_ours {
+        let annotations = crd.metadata.annotations.unwrap_or_default();
+        let bundle = annotations.get(BUNDLE_VERSION).cloned();
+        present.insert(name, bundle.unwrap_or_default());
     }
+    is_ours && is_complete
 }
 
 /// What the API server serves of the Gateway API.
