@@ -27,7 +27,7 @@ use anyhow::Context;
 use gateway_announce::Seen;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::membership::pair::Verdict;
-use gateway_control::Published;
+use gateway_control::{Cordon, Published};
 use gateway_ir::NodeName;
 use gateway_l4::Counters;
 use tokio::sync::oneshot;
@@ -79,6 +79,7 @@ enum Order {
     Heartbeat(Box<Heartbeat>),
     Seen(Seen),
     Verdict(Verdict),
+    Cordon(Cordon),
     Silence(Sender<()>),
     Lend(Sender<anyhow::Result<OwnedFd>>),
     TakeBack,
@@ -165,6 +166,11 @@ impl Gates {
         self.order(Order::Verdict(verdict));
     }
 
+    /// Hands the VIPs over that other nodes can have, and asks for no more of them, or asks again. Returns at once.
+    pub(crate) fn heed(&self, cordon: Cordon) {
+        self.order(Order::Cordon(cordon));
+    }
+
     /// Hands every VIP over to other nodes, where there are some, stops answering, and returns when that is done.
     pub(crate) fn silence(&self) {
         let (sender, done) = channel();
@@ -216,6 +222,7 @@ fn run(mut node: Node, inbox: &Receiver<Order>) {
             Ok(Order::Heartbeat(heartbeat)) => node.hear(&heartbeat),
             Ok(Order::Seen(seen)) => node.see(seen),
             Ok(Order::Verdict(verdict)) => node.judge(verdict),
+            Ok(Order::Cordon(cordon)) => node.heed(cordon),
             Ok(Order::Silence(done)) => node.leave(done),
             Ok(Order::Lend(lock)) => node.lend(lock),
             Ok(Order::TakeBack) => node.take_back(),

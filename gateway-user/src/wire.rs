@@ -1,6 +1,7 @@
 //! `sanmon run` and `sanmon agent`: starts the parts, connects them, and ends them in order.
 
 mod beginning;
+mod cordon;
 mod entrance;
 mod proxy;
 mod shutdown;
@@ -23,6 +24,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use self::cordon::Standing;
 use self::proxy::Proxies;
 use self::shutdown::{Signal, Signals};
 use self::start::Pools;
@@ -159,6 +161,7 @@ struct Wire {
     pools: watch::Receiver<Option<Pools>>,
     /// Addresses that other machines have.
     aside: watch::Receiver<BTreeMap<IpAddr, Mac>>,
+    standing: Standing,
     /// What decides between two nodes that do not hear each other.
     verdicts: watch::Receiver<Verdict>,
     /// What was shown of the routes last.
@@ -195,6 +198,7 @@ impl Wire {
                 }
                 Ok(()) = self.aside.changed() => self.translate(),
                 Ok(()) = self.verdicts.changed() => self.judge(),
+                () = self.standing.is_due() => self.step_back(),
                 Some(call) = self.succession.called() => self.answer(call),
                 () = at(self.retry) => {
                     self.retry = None;
@@ -213,6 +217,7 @@ impl Wire {
             return;
         };
         self.proxies.publish(&published);
+        self.heed_cordon(&published);
         // One without addresses of pools comes from before these gates, and another one is on its way.
         let gates = match published.announce {
             Announce::On => self.gates.as_ref(),
@@ -369,6 +374,7 @@ impl Wire {
     /// The next owner of a VIP knows nothing of the proxy's connections, and resets them: they end before, while new ones
     /// are still served, and by the newest configuration.
     async fn hand_over(&mut self, within: Duration) {
+        self.standing = Standing::Ending;
         let ended = self.proxies.wind_down(within);
         if let Err(error) = self.follow(ended).await {
             warn!(error = format!("{error:#}"), "connections are broken off");

@@ -147,7 +147,7 @@ impl Nodes {
             })?;
             let folder = Folder::new()?;
             folder.write("config.yaml", &config(""))?;
-            folder.write("nodes.yaml", &nodes_yaml(count))?;
+            folder.write("nodes.yaml", &nodes_yaml(count.into(), &[]))?;
             folder.write("key.yaml", &secret("a key that all nodes have"))?;
             options.push(Options {
                 program: sanmon::binary(),
@@ -184,6 +184,16 @@ impl Nodes {
             logs.join("\n---\n")
         };
         self.wire.explain(test, result.with_context(logs))
+    }
+
+    /// Has these nodes be cordoned, and no others.
+    ///
+    /// # Errors
+    /// When a folder cannot be written.
+    pub fn cordon(&self, cordoned: &[usize]) -> anyhow::Result<()> {
+        let yaml = nodes_yaml(self.hosts.len(), cordoned);
+        let mut folders = self.folders.iter();
+        folders.try_for_each(|it| it.write("nodes.yaml", &yaml))
     }
 
     /// Starts `sanmon` on a node, also one whose process has ended.
@@ -431,18 +441,21 @@ stringData: {{key: {key}}}
     )
 }
 
-fn nodes_yaml(count: u8) -> String {
-    let node = |number: u8| {
+/// The Node objects, some of them cordoned.
+fn nodes_yaml(count: usize, cordoned: &[usize]) -> String {
+    let node = |index: usize| {
+        let (number, cordoned) = (index + 1, cordoned.contains(&index));
         format!(
             "apiVersion: v1
 kind: Node
 metadata: {{name: node-{number}}}
+spec: {{unschedulable: {cordoned}}}
 status: {{addresses: [{{type: InternalIP, address: 192.168.2.1{number}}}]}}
 ---
 "
         )
     };
-    (1..=count).map(node).collect()
+    (0..count).map(node).collect()
 }
 
 /// The configuration, with more lines for the spec of the SanmonConfig, each behind two spaces.

@@ -1,4 +1,4 @@
-//! An owner that ends: what was asked of it is answered, and nobody is refused on the way to the next one.
+//! An owner that ends, or is cordoned: what was asked of it is answered, and nobody is refused on the way to the next one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -56,6 +56,53 @@ fn terminated_owner_answers_what_is_under_way_and_refuses_nobody() -> anyhow::Re
         }
         Ok(())
     })
+}
+
+#[test]
+fn cordoned_owner_answers_what_is_under_way_and_refuses_nobody() -> anyhow::Result<()> {
+    let test = "cordoned_owner_answers_what_is_under_way_and_refuses_nobody";
+    on_nodes(test, 3, |nodes| {
+        let first = nodes.owner()?;
+        let (is_over, answered) = (Arc::default(), Arc::default());
+        let clients = [Habit::Fresh, Habit::Fresh, Habit::Keeping, Habit::Keeping];
+        let clients = clients.map(|habit| asks(nodes, habit, (&is_over, &answered)));
+        expect_more(&answered)?;
+
+        nodes.cordon(&[first])?;
+        let second = another_owner(nodes, first)?;
+        expect_more(&answered)?;
+        // Nobody else may have it, so it comes back; and whom everybody left serves as before.
+        let others: Vec<_> = (0..3).filter(|it| *it != first).collect();
+        nodes.cordon(&others)?;
+        ensure!(another_owner(nodes, second)? == first, "another one has it");
+        expect_more(&answered)?;
+        is_over.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join(PATIENCE)?;
+        }
+        let stays = nodes.client.namespace.run(|| async {
+            let mut kept = None;
+            for _ in 0..3 {
+                ask(&mut kept).await?;
+            }
+            Ok(kept.is_some_and(|it| it.is_open()))
+        });
+        ensure!(stays?, "connections do not stay");
+        Ok(())
+    })
+}
+
+/// Waits until another node answers, and gives its number.
+fn another_owner(nodes: &Nodes, last: usize) -> anyhow::Result<usize> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let owner = nodes.owner()?;
+        if owner != last {
+            return Ok(owner);
+        }
+        ensure!(Instant::now() < deadline, "the owner is the same");
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// What a client does with its connections.

@@ -153,14 +153,31 @@ impl Proxy {
     /// Takes no connection any more, without refusing one: clients ask again, by then another owner of the address. Returns
     /// when the last ones that were let in are answered, within less than a second. To be called after [`Self::wind_down`]
     /// where other nodes can take the address over; ordinary sockets are not touched.
-    pub async fn turn_away(&self) {
+    pub fn turn_away(&self) -> impl Future<Output = ()> + use<> {
         for listener in self.transparent.iter().flatten() {
             if let Err(error) = sockets::turn_away(listener) {
                 warn!(%error, "new connections are taken until the end, and then break off");
             }
         }
-        let told = tell(&self.workers, |done| Command::Settle { done }).await;
-        debug!(workers = told, "proxy takes no connection any more");
+        let workers = self.workers.clone();
+        async move {
+            let told = tell(&workers, |done| Command::Settle { done }).await;
+            debug!(workers = told, "proxy takes no connection any more");
+        }
+    }
+
+    /// Serves as before, after [`Self::wind_down`] and [`Self::turn_away`]: addresses may come back to this node.
+    pub fn resume(&self) -> impl Future<Output = ()> + use<> {
+        for listener in self.transparent.iter().flatten() {
+            if let Err(error) = sockets::let_in(listener) {
+                warn!(%error, "new connections are not taken");
+            }
+        }
+        let workers = self.workers.clone();
+        async move {
+            let told = tell(&workers, |done| Command::Resume { done }).await;
+            debug!(workers = told, "proxy serves as before");
+        }
     }
 
     /// Stops accepting, lets the requests in flight finish within `ProxySettings::drain_timeout`, of which

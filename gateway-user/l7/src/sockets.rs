@@ -98,6 +98,14 @@ pub(crate) fn turn_away(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).attach_filter(&NO_NEW_CONNECTION)
 }
 
+/// Lets it take new connections again.
+///
+/// # Errors
+/// When the kernel refuses, which it does only where the process may not undo what it has done.
+pub(crate) fn let_in(listener: &TcpListener) -> io::Result<()> {
+    SockRef::from(listener).detach_filter()
+}
+
 fn transparent(loopback: IpAddr) -> io::Result<TcpListener> {
     let address = SocketAddr::new(loopback, 0);
     let domain = Domain::for_address(address);
@@ -181,5 +189,8 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let (_stream, peer) = listener.accept().expect("the connection before");
         assert_eq!(Some(peer), before.local_addr().ok());
+
+        let_in(&listener).expect("no filter");
+        connect(Duration::from_secs(10)).expect("a connection");
     }
 }

@@ -54,7 +54,7 @@ pub(crate) struct Worker {
     pub(crate) connections: RefCell<HashMap<u64, OpenConnection>>,
     pub(crate) next_connection: Cell<u64>,
     pub(crate) connection_ended: Notify,
-    /// When the last connection has to be gone; none: the process is not about to end.
+    /// When the last connection has to be gone; none: they may stay.
     end: Cell<Option<Instant>>,
 }
 
@@ -160,6 +160,11 @@ impl Worker {
         self.drain_connections(Scope::All);
         let all_ended = || self.connections.borrow().is_empty();
         let _late = timeout(FAREWELL_MAX, self.wait_until(all_ended)).await;
+    }
+
+    /// Nothing is about to end any more.
+    pub(crate) fn resume(&self) {
+        self.end.set(None);
     }
 
     /// Waits for all connections; the time that winding down took is part of theirs.

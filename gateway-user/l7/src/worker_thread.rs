@@ -41,6 +41,8 @@ pub(crate) enum Command {
     },
     /// Nobody new comes in: say when the last ones are answered.
     Settle { done: oneshot::Sender<()> },
+    /// Connections that are made from now on stay.
+    Resume { done: oneshot::Sender<()> },
     /// Accept nothing more, finish what is in flight, end.
     Drain {
         timeout: Duration,
@@ -109,6 +111,10 @@ pub(crate) async fn run(
             }
             Command::Settle { done } => {
                 worker.settle().await;
+                answer(done);
+            }
+            Command::Resume { done } => {
+                worker.resume();
                 answer(done);
             }
             Command::Drain { timeout, done } => {

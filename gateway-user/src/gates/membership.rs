@@ -67,6 +67,7 @@ impl Company {
         &mut self,
         published: &Published,
         running: Generation,
+        cordon: Cordon,
     ) -> (Option<Part>, Option<String>) {
         if self.peers != published.peers {
             self.peers.clone_from(&published.peers);
@@ -83,10 +84,9 @@ impl Company {
             self.heartbeats = None;
             return (None, Some(why));
         }
-        let own = self.peers.iter().find(|peer| peer.node == self.node);
-        let serving = match own.map(|it| it.cordon) {
-            Some(Cordon::Cordoned) => Serving::Reserve,
-            Some(Cordon::Open) | None => Serving::Everything,
+        let serving = match cordon {
+            Cordon::Cordoned => Serving::Reserve,
+            Cordon::Open => Serving::Everything,
         };
         let generation = running.0;
         (

@@ -14,9 +14,9 @@ use std::time::Duration;
 use gateway_announce::membership::heartbeat::Heartbeat;
 use gateway_announce::membership::pair::Verdict;
 use gateway_announce::{Announcer, Command, Decision, ForeignClaim, Ownership, Seen, View};
-use gateway_control::Published;
 use gateway_control::leader::Candidacy;
 use gateway_control::leader::arbiter::Need;
+use gateway_control::{Cordon, Published};
 use gateway_ir::{Gate, GateReport, Generation, Interface, ListenerFailure, Mac};
 use gateway_l4::{Answers, Counters};
 use tokio::sync::oneshot;
@@ -68,6 +68,8 @@ pub(super) struct Node {
     published: Option<Arc<Published>>,
     /// What gate 2 has taken over, as far as it could, and gate 1 announces.
     running: Option<Arc<Published>>,
+    /// Whether this node answers only where no other can.
+    cordon: Cordon,
     /// The interfaces that have programs and are up.
     attached: Vec<Interface>,
     /// What the maps say.
@@ -126,6 +128,7 @@ impl Node {
             present: Present::default(),
             published: None,
             running: None,
+            cordon: Cordon::Open,
             attached: Vec::new(),
             programmed: None,
             failure: None,
@@ -151,6 +154,12 @@ impl Node {
 
     pub(super) fn follow(&mut self, interfaces: Present) {
         self.present = interfaces;
+        self.reconcile(Vec::new());
+    }
+
+    /// Answers from now on only where no other node can, or for whatever there is.
+    pub(super) fn heed(&mut self, cordon: Cordon) {
+        self.cordon = cordon;
         self.reconcile(Vec::new());
     }
 
@@ -239,7 +248,8 @@ impl Node {
         self.programmed = steered.programmed;
         self.failure = steered.failure;
         let snapshot = &published.snapshot;
-        let (part, note) = self.company.follow(&published, self.board.running());
+        let running = self.board.running();
+        let (part, note) = self.company.follow(&published, running, self.cordon);
         notes.extend(note);
         let witnesses = witnesses(&self.present, &published, &interfaces);
         notes.extend(self.watch_answers(&published, &witnesses).err());

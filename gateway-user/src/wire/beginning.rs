@@ -11,6 +11,7 @@ use gateway_control::{Cluster, FolderSource, Publisher};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::cordon::Standing;
 use super::entrance::{Entrance, Outset};
 use super::proxy::Proxies;
 use super::start::{self, Pools, Started};
@@ -73,6 +74,7 @@ pub(super) async fn begin(config: Config) -> anyhow::Result<Wire> {
         publisher,
         proxies: Proxies::new(proxy, Arc::clone(&board)),
         aside: board.aside(),
+        standing: Standing::Open,
         board,
         routes: None,
         interfaces,

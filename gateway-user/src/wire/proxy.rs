@@ -51,8 +51,13 @@ impl Proxies {
     }
 
     /// Takes no connection any more, and returns when the last ones are answered.
-    pub(super) async fn turn_away(&self) {
-        self.current.turn_away().await;
+    pub(super) fn turn_away(&self) -> impl Future<Output = ()> + use<> {
+        self.current.turn_away()
+    }
+
+    /// Takes connections that may stay, again.
+    pub(super) fn resume(&self) -> impl Future<Output = ()> + use<> {
+        self.current.resume()
     }
 
     /// Ends both; requests in flight finish.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gateway_control::publish::Content;
-use gateway_ir::Gate;
+use gateway_ir::{Gate, NodeName};
 use gateway_l4::OpenError;
 use gateway_l7::{Listen, Proxy};
 use prometheus_client::registry::Registry;
@@ -37,6 +37,11 @@ impl Settings {
             },
             workers: config.workers,
         }
+    }
+
+    /// This node.
+    pub(super) fn node(&self) -> &NodeName {
+        &self.gates.node
     }
 
     /// What gates 1 and 2 are started with.

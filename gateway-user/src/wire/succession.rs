@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::Wire;
+use super::cordon::Standing;
 use super::shutdown::Signals;
 use crate::admin::Admin;
 use crate::succession::{self, Call, Estate, Line, Post, State};
@@ -125,6 +126,7 @@ impl Wire {
             gates.join();
         }
         self.running = None;
+        self.standing = Standing::Ending;
         self.board.stand(Candidacy::Aside);
         let told = signals.map(|mut signals| {
             tokio::spawn(async move {

@@ -50,7 +50,9 @@ impl Node {
         let fate = await_fate(fate);
         if fate == Fate::Kept
             && let Some(running) = self.running.clone()
-            && let (_, Some(note)) = self.company.follow(&running, self.board.running())
+            && let (_, Some(note)) =
+                self.company
+                    .follow(&running, self.board.running(), self.cordon)
         {
             warn!(note, "gates 1 and 2");
         }
