@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 
 /// Rest of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(2);
+/// What the log of a node says that has stepped back.
+const STEPPED_BACK: &str = "stepped back";
 
 #[test]
 fn terminated_owner_answers_what_is_under_way_and_refuses_nobody() -> anyhow::Result<()> {
@@ -69,12 +71,19 @@ fn cordoned_owner_answers_what_is_under_way_and_refuses_nobody() -> anyhow::Resu
         expect_more(&answered)?;
 
         nodes.cordon(&[first])?;
-        let second = another_owner(nodes, first)?;
+        wait_until("it does not go", || Ok(nodes.owner()? != first))?;
         expect_more(&answered)?;
-        // Nobody else may have it, so it comes back; and whom everybody left serves as before.
+        // Whom everybody had left serves as before.
         let others: Vec<_> = (0..3).filter(|it| *it != first).collect();
         nodes.cordon(&others)?;
-        ensure!(another_owner(nodes, second)? == first, "another one has it");
+        wait_until("it does not come back", || Ok(nodes.owner()? == first))?;
+        expect_more(&answered)?;
+        // Nobody else may have it now, so it stays.
+        nodes.cordon(&[0, 1, 2])?;
+        let process = nodes.processes.get(first).context("no such node")?;
+        wait_until("it does not step back again", || {
+            Ok(process.log().matches(STEPPED_BACK).count() == 2)
+        })?;
         expect_more(&answered)?;
         is_over.store(true, Ordering::Relaxed);
         for client in clients {
@@ -90,19 +99,6 @@ fn cordoned_owner_answers_what_is_under_way_and_refuses_nobody() -> anyhow::Resu
         ensure!(stays?, "connections do not stay");
         Ok(())
     })
-}
-
-/// Waits until another node answers, and gives its number.
-fn another_owner(nodes: &Nodes, last: usize) -> anyhow::Result<usize> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let owner = nodes.owner()?;
-        if owner != last {
-            return Ok(owner);
-        }
-        ensure!(Instant::now() < deadline, "the owner is the same");
-        std::thread::sleep(PAUSE);
-    }
 }
 
 /// What a client does with its connections.
@@ -139,9 +135,19 @@ fn asks(
 /// Waits until more requests are answered.
 fn expect_more(answered: &AtomicUsize) -> anyhow::Result<()> {
     let before = answered.load(Ordering::Relaxed);
+    wait_until("nobody is answered any more", || {
+        Ok(answered.load(Ordering::Relaxed) >= before + 20)
+    })
+}
+
+/// Waits until something holds, or says why not.
+fn wait_until(
+    why_not: &'static str,
+    mut holds: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    while answered.load(Ordering::Relaxed) < before + 20 {
-        ensure!(Instant::now() < deadline, "nobody is answered any more");
+    while !holds()? {
+        ensure!(Instant::now() < deadline, why_not);
         std::thread::sleep(PAUSE);
     }
     Ok(())

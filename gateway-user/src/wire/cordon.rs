@@ -125,10 +125,10 @@ async fn handed_over(mut owned: watch::Receiver<Vec<Owner>>, node: NodeName) {
     let is_silent = owned.wait_for(|all| !is_owner(all, &node));
     let is_silent = timeout(HAND_OVER_MAX, is_silent).await.is_ok();
     if is_silent {
-        info!("all addresses have gone to other nodes");
+        info!("stepped back: all addresses have gone to other nodes");
         sleep(NEWS_MAX).await;
     } else {
-        info!("addresses stay that no other node can have");
+        info!("stepped back: addresses stay that no other node can have");
     }
 }
 
