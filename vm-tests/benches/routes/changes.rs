@@ -1,0 +1,55 @@
+//! What the proxy does for one changed route among many: from a snapshot to the program that can be served.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use gateway_ir::Snapshot;
+use gateway_l7::Lookup;
+use gateway_translate::{Settings, Translator};
+
+use crate::corpus::{Shape, put};
+use crate::{instructions, memory};
+
+const RUNS: usize = 20;
+
+/// The cost of one change.
+pub(crate) struct Cost {
+    pub(crate) instructions: u64,
+    pub(crate) allocations: u64,
+    /// The least of several.
+    pub(crate) time: Duration,
+}
+
+/// Compiles the two forms of a route among so many, in turns.
+pub(crate) fn cost(shape: Shape, count: usize) -> anyhow::Result<Cost> {
+    let forms = forms(shape, count);
+    let lookup = Lookup::new(&forms[0]).context("the proxy cannot compile")?;
+    let lookup = RefCell::new(lookup);
+    let there_and_back = || {
+        let mut lookup = lookup.borrow_mut();
+        lookup.update(&forms[1]);
+        lookup.update(&forms[0]);
+    };
+    let timed = |_| {
+        let start = Instant::now();
+        let ((), usage) = memory::of(there_and_back);
+        (start.elapsed() / 2, usage.allocations / 2)
+    };
+    let runs: Vec<(Duration, u64)> = (0..RUNS).map(timed).collect();
+    Ok(Cost {
+        instructions: instructions::of_a_call(there_and_back)? / 2,
+        allocations: runs[RUNS - 1].1,
+        time: runs.iter().map(|it| it.0).min().unwrap_or_default(),
+    })
+}
+
+/// Two snapshots that differ in the backend of one route, as a translation that remembers makes them.
+fn forms(shape: Shape, count: usize) -> [Snapshot; 2] {
+    let mut inputs = shape.inputs(count);
+    let mut translator = Translator::default();
+    [80, 81].map(|port| {
+        put(&mut inputs, &shape.route(count / 2, port));
+        translator.translate(&inputs, &Settings::default()).snapshot
+    })
+}
