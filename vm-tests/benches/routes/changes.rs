@@ -12,6 +12,7 @@ use crate::corpus::{Shape, put};
 use crate::{instructions, memory};
 
 const RUNS: usize = 20;
+const FORMS: u32 = 3;
 
 /// The cost of one change.
 pub(crate) struct Cost {
@@ -21,34 +22,37 @@ pub(crate) struct Cost {
     pub(crate) time: Duration,
 }
 
-/// Compiles the two forms of a route among so many, in turns.
+/// Compiles the forms of a route among so many, in turns.
 pub(crate) fn cost(shape: Shape, count: usize) -> anyhow::Result<Cost> {
     let forms = forms(shape, count);
     let lookup = Lookup::new(&forms[0]).context("the proxy cannot compile")?;
     let lookup = RefCell::new(lookup);
-    let there_and_back = || {
+    let round = || {
         let mut lookup = lookup.borrow_mut();
-        lookup.update(&forms[1]);
-        lookup.update(&forms[0]);
+        forms.iter().for_each(|form| lookup.update(form));
     };
     let timed = |_| {
         let start = Instant::now();
-        let ((), usage) = memory::of(there_and_back);
-        (start.elapsed() / 2, usage.allocations / 2)
+        let ((), usage) = memory::of(round);
+        (
+            start.elapsed() / FORMS,
+            usage.allocations / u64::from(FORMS),
+        )
     };
     let runs: Vec<(Duration, u64)> = (0..RUNS).map(timed).collect();
     Ok(Cost {
-        instructions: instructions::of_a_call(there_and_back)? / 2,
+        instructions: instructions::of_a_call(round)? / u64::from(FORMS),
         allocations: runs[RUNS - 1].1,
         time: runs.iter().map(|it| it.0).min().unwrap_or_default(),
     })
 }
 
-/// Two snapshots that differ in the backend of one route, as a translation that remembers makes them.
-fn forms(shape: Shape, count: usize) -> [Snapshot; 2] {
+/// Snapshots that differ in the backend of one route, as a translation that remembers makes them. More than two, because the
+/// program in force and the one before it are there in any case.
+fn forms(shape: Shape, count: usize) -> [Snapshot; FORMS as usize] {
     let mut inputs = shape.inputs(count);
     let mut translator = Translator::default();
-    [80, 81].map(|port| {
+    [80, 81, 82].map(|port| {
         put(&mut inputs, &shape.route(count / 2, port));
         translator.translate(&inputs, &Settings::default()).snapshot
     })
