@@ -28,7 +28,6 @@ impl Lookup {
     /// Compiles another snapshot in place of the one before, as the running proxy does.
     pub fn update(&mut self, snapshot: &Snapshot) {
         let (program, _failures) = self.compiler.compile(snapshot);
-        program.list_endpoints();
         self.program = program;
     }
 

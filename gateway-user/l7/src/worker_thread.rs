@@ -158,9 +158,7 @@ async fn sweep(worker: Rc<Worker>) {
                 open.tracker.signal(Signal::Kill);
             }
         });
-        if let Some(listed) = state.program.endpoints() {
-            worker.endpoints.retain(listed);
-        }
+        worker.endpoints.retain(&state.program.endpoints);
         worker.endpoints.sweep(upstream);
         drop(state);
         sleep(interval).await;

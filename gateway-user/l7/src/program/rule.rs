@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
+use super::reach::Reach;
 use super::weighted::Weighted;
 use crate::auth::Auth;
 use crate::filter::Filters;
@@ -32,43 +33,77 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(super) struct Rules {
     /// By the address of the rule, which the entry itself keeps alive.
-    known: HashMap<usize, (Arc<gateway_ir::Rule>, Arc<Rule>)>,
-    pub(super) transports: Transports,
+    known: HashMap<usize, Known>,
+    /// What has been let go of since the last look.
+    loose: Vec<Arc<gateway_ir::Rule>>,
     keys: TokenKeys,
+}
+
+#[derive(Debug)]
+struct Known {
+    _source: Arc<gateway_ir::Rule>,
+    compiled: Arc<Rule>,
+    /// The matches that lead to it.
+    uses: usize,
 }
 
 impl Rules {
     pub(super) fn new(keys: TokenKeys) -> Self {
         Self {
             known: HashMap::new(),
-            transports: Transports::default(),
+            loose: Vec::new(),
             keys,
         }
     }
 
-    /// Takes other keys into use, for which every rule is compiled again.
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Takes other keys into use for the rules that are compiled from now on.
     pub(super) fn set_keys(&mut self, keys: TokenKeys) {
         self.keys = keys;
-        self.known.clear();
     }
 
-    /// The compiled form of a rule.
-    pub(super) fn compile(&mut self, rule: &Arc<gateway_ir::Rule>) -> Arc<Rule> {
-        let (_, compiled) = self
-            .known
-            .entry(Arc::as_ptr(rule).addr())
-            .or_insert_with(|| {
-                let compiled = Rule::new(rule, &mut self.transports, &self.keys);
-                (Arc::clone(rule), Arc::new(compiled))
-            });
-        Arc::clone(compiled)
+    /// The compiled form of a rule, for one match more.
+    pub(super) fn take(&mut self, rule: &Arc<gateway_ir::Rule>, reach: &mut Reach) -> Arc<Rule> {
+        let known = self.known.entry(Arc::as_ptr(rule).addr());
+        let known = known.or_insert_with(|| {
+            let compiled = Rule::new(rule, &mut reach.transports, &self.keys);
+            compiled.destinations().for_each(|it| reach.add(it));
+            Known {
+                _source: Arc::clone(rule),
+                compiled: Arc::new(compiled),
+                uses: 0,
+            }
+        });
+        known.uses += 1;
+        Arc::clone(&known.compiled)
     }
 
-    /// Drops the rules and transports that no program uses any more.
-    pub(super) fn forget_unused(&mut self) {
-        self.known
-            .retain(|_, (_, compiled)| Arc::strong_count(compiled) > 1);
-        self.transports.forget_unused();
+    /// One match less leads to a rule; another one may still be on its way.
+    pub(super) fn give_back(&mut self, rule: &Arc<gateway_ir::Rule>) {
+        if let Some(known) = self.known.get_mut(&Arc::as_ptr(rule).addr()) {
+            known.uses -= 1;
+            if known.uses == 0 {
+                self.loose.push(Arc::clone(rule));
+            }
+        }
+    }
+
+    /// Drops the rules that no match leads to any more.
+    pub(super) fn forget_unused(&mut self, reach: &mut Reach) {
+        for rule in std::mem::take(&mut self.loose) {
+            let key = Arc::as_ptr(&rule).addr();
+            if self.known.get(&key).is_some_and(|known| known.uses == 0)
+                && let Some(known) = self.known.remove(&key)
+            {
+                let gone = known.compiled.destinations();
+                gone.for_each(|destination| reach.remove(destination));
+            }
+        }
     }
 }
 
