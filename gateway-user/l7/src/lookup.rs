@@ -41,6 +41,6 @@ impl Lookup {
         };
         let port = self.program.port(local)?;
         let found = port.listener(host)?.find(host, &view)?;
-        Some(&found.rule.id)
+        Some(found.rule.id())
     }
 }

@@ -215,6 +215,7 @@ impl<K: Clone + Eq, V: Clone> Node<K, V> {
             let hash = hash_of(&key);
             let child = Self::child(&mut present, &mut children, hash >> taken);
             if let Self::Leaf(entries) = child {
+                entries.reserve_exact(1);
                 entries.push((key, value));
             }
         }

@@ -299,7 +299,7 @@ fn addresses(program: &Program) -> Vec<(SocketAddr, usize)> {
 fn found(program: &Program, host: &str) -> Option<RuleId> {
     let port = program.port(([127, 0, 0, 1], 80).into())?;
     let found = port.listener(host)?.find(host, &view())?;
-    Some(found.rule.id.clone())
+    Some(found.rule.id().clone())
 }
 
 fn view() -> View<'static> {

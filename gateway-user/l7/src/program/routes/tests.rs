@@ -150,7 +150,7 @@ fn a_regular_expression_matches_the_whole_path_and_comes_last() {
 fn weights_are_shares_and_zero_is_none() {
     let backends = vec![backend(9, 1), backend(0, 2), backend(1, 3)];
     let rule = Rule::new(
-        &ir_rule(0, backends),
+        &Arc::new(ir_rule(0, backends)),
         &mut Transports::default(),
         &TokenKeys::draw().expect("a key"),
     );
@@ -240,7 +240,7 @@ proptest::proptest! {
             routes.edit(edits(&now.0, &newer));
             for (program, routes) in [&now, &(newer.clone(), routes.clone())] {
                 let linear = program.entries().find(|entry| naive(&entry.matches, &request));
-                let found = routes.find(&view(&request)).map(|it| it.rule.id.index);
+                let found = routes.find(&view(&request)).map(|it| it.rule.id().index);
                 proptest::prop_assert_eq!(found, linear.map(|it| it.rule.id.index));
             }
             now = (newer, routes);
@@ -296,7 +296,7 @@ fn steps(count: usize, of: &dyn Fn(usize) -> Match) -> usize {
     let matches: Vec<Match> = (0..count).map(of).collect();
     let routes = compiled(&program(&matches));
     let request = request("GET", "/p/7/x?q=7", &[("x", "7"), ("x-7", "1")]);
-    let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id.index));
+    let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id().index));
     assert_eq!(found, Some(7));
     steps
 }
@@ -407,7 +407,9 @@ fn any_value() -> impl Strategy<Value = ValueMatch> + Clone {
 /// The index of the rule that the compiled program finds.
 fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
     let routes = compiled(program);
-    routes.find(&view(request)).map(|found| found.rule.id.index)
+    routes
+        .find(&view(request))
+        .map(|found| found.rule.id().index)
 }
 
 fn compiled(program: &HostProgram) -> Routes {
