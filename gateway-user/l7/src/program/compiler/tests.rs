@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use gateway_ir::{
-    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, Filter, Fraction,
-    HostPattern, Listener as IrListener, ListenerId, ListenerTls, Match, ObjectName, PathMatch,
-    PortProtocol, RouteKind, RouteName, Rule, RuleId, Target, Timeouts, WeightedBackend,
+    Backend, BackendName, BackendProtocol, Certificate, Endpoint, EndpointSet, Entry, Filter,
+    Fraction, HostPattern, Listener as IrListener, ListenerId, ListenerTls, Match, ObjectName,
+    PathMatch, PortProtocol, PrivateKey, RouteKind, RouteName, Rule, RuleId, Target, Timeouts,
+    WeightedBackend,
 };
 use http::{HeaderMap, Method};
 
@@ -123,6 +124,29 @@ fn a_rule_that_moves_to_another_host_stays_the_same() {
 }
 
 #[test]
+fn tls_is_set_up_again_only_for_what_it_is_made_of() {
+    let mut compiler = Compiler::new().expect("a compiler");
+    let kept = Arc::default();
+    let mut snapshot = snapshot(&kept, &Arc::default());
+    snapshot.http[0].protocol = PortProtocol::Tls;
+    let mut configs = Vec::new();
+    let (one, other) = (certificate(), certificate());
+    for certificate in [&one, &one, &other] {
+        snapshot.http[0].listeners[0].tls = Some(ListenerTls {
+            certificates: vec![Arc::clone(certificate)],
+            clients: None,
+        });
+        let (program, failures) = compiler.compile(&snapshot);
+        assert_eq!(failures, []);
+        let port = program.port(([127, 0, 0, 1], 80).into()).expect("the port");
+        let listener = port.listener("kept").expect("the listener");
+        configs.push(listener.tls.clone().expect("settings"));
+    }
+    assert!(Arc::ptr_eq(&configs[0], &configs[1]));
+    assert!(!Arc::ptr_eq(&configs[1], &configs[2]));
+}
+
+#[test]
 fn a_listener_without_a_usable_certificate_is_named() {
     let mut compiler = Compiler::new().expect("a compiler");
     let mut snapshot = snapshot(&Arc::default(), &Arc::default());
@@ -136,6 +160,17 @@ fn a_listener_without_a_usable_certificate_is_named() {
     assert_eq!(program.listeners.len(), 1);
     assert_eq!(failures.len(), 1);
     assert!(failures[0].message.contains("certificate"), "{failures:?}");
+}
+
+fn certificate() -> Arc<Certificate> {
+    let made = rcgen::generate_simple_self_signed(vec!["kept".to_owned()]);
+    let made = made.expect("a certificate");
+    Arc::new(Certificate {
+        secret: ObjectName::new("default", "cert"),
+        chain: vec![made.cert.der().to_vec()],
+        key: PrivateKey::new(made.signing_key.serialize_der()),
+        names: vec!["kept".to_owned()],
+    })
 }
 
 const HOSTS: [&str; 6] = ["a.a", "b.a", "c.a", "a.b", "b.b", "c.b"];
