@@ -13,10 +13,13 @@ use crate::{instructions, memory};
 
 const RUNS: usize = 20;
 const FORMS: u32 = 3;
+/// What takes longer has millions of instructions, and each is a switch to the process that counts.
+const STEPPED_MAX: Duration = Duration::from_millis(1);
 
 /// The cost of one change.
 pub(crate) struct Cost {
-    pub(crate) instructions: u64,
+    /// None: too many to step through.
+    pub(crate) instructions: Option<u64>,
     pub(crate) allocations: u64,
     /// The least of several.
     pub(crate) time: Duration,
@@ -40,10 +43,12 @@ pub(crate) fn cost(shape: Shape, count: usize) -> anyhow::Result<Cost> {
         )
     };
     let runs: Vec<(Duration, u64)> = (0..RUNS).map(timed).collect();
+    let time = runs.iter().map(|it| it.0).min().unwrap_or_default();
+    let stepped = (time < STEPPED_MAX).then(|| instructions::of_a_call(round));
     Ok(Cost {
-        instructions: instructions::of_a_call(round)? / u64::from(FORMS),
+        instructions: stepped.transpose()?.map(|all| all / u64::from(FORMS)),
         allocations: runs[RUNS - 1].1,
-        time: runs.iter().map(|it| it.0).min().unwrap_or_default(),
+        time,
     })
 }
 

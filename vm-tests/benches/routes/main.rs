@@ -84,10 +84,13 @@ fn run() -> anyhow::Result<()> {
 fn compilation(shape: Shape) -> anyhow::Result<()> {
     for count in CHANGED_AMONG {
         let cost = changes::cost(shape, count)?;
+        let instructions = cost
+            .instructions
+            .map_or("-".to_owned(), |it| it.to_string());
         println!(
             "{:<32} {count:>8} {:>12} {:>12} {:>10.4}",
             shape.name(),
-            cost.instructions,
+            instructions,
             cost.allocations,
             cost.time.as_secs_f64() * 1e3
         );
