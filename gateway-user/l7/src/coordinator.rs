@@ -88,7 +88,7 @@ impl Coordinator {
     }
 
     /// Makes workers and sockets agree with the snapshot, as far as sockets can be had, and reports.
-    async fn program(&self, in_force: &mut InForce) -> Sockets {
+    async fn program(&mut self, in_force: &mut InForce) -> Sockets {
         let Some(snapshot) = in_force.snapshot.clone() else {
             return Sockets::Complete;
         };
@@ -122,6 +122,7 @@ impl Coordinator {
             failures,
             elsewhere: Vec::new(),
         });
+        self.compiler.list_endpoints(&in_force.program);
         let older = in_force.retired.len().saturating_sub(1);
         in_force.retired.drain(..older);
         sockets

@@ -28,6 +28,7 @@ impl Lookup {
     /// Compiles another snapshot in place of the one before, as the running proxy does.
     pub fn update(&mut self, snapshot: &Snapshot) {
         let (program, _failures) = self.compiler.compile(snapshot);
+        self.compiler.list_endpoints(&program);
         self.program = program;
     }
 

@@ -25,7 +25,7 @@ mod weighted;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gateway_ir::{Generation, ListenerId, PortProtocol, ProxySettings, WorkerSettings};
@@ -53,11 +53,15 @@ pub(crate) struct Program {
     ports: HashMap<(Option<IpAddr>, u16), Arc<Port>>,
     /// The listeners by [`Listener::index`].
     pub(crate) listeners: Vec<ListenerId>,
-    /// Those that may get requests.
-    pub(crate) endpoints: Reachable,
+    endpoints: OnceLock<Reachable>,
 }
 
 impl Program {
+    /// The endpoints that may get requests, when they have been listed.
+    pub(crate) fn endpoints(&self) -> Option<&Reachable> {
+        self.endpoints.get()
+    }
+
     /// The port that a connection's local address belongs to.
     pub(crate) fn port(&self, local: SocketAddr) -> Option<&Port> {
         let address = local.ip().to_canonical();

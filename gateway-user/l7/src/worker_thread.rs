@@ -158,7 +158,9 @@ async fn sweep(worker: Rc<Worker>) {
                 open.tracker.signal(Signal::Kill);
             }
         });
-        worker.endpoints.retain(&state.program.endpoints);
+        if let Some(listed) = state.program.endpoints() {
+            worker.endpoints.retain(listed);
+        }
         worker.endpoints.sweep(upstream);
         drop(state);
         sleep(interval).await;

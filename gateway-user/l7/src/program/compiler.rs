@@ -98,7 +98,7 @@ impl Compiler {
         let Pass {
             hosts,
             streams,
-            mut program,
+            program,
             failures,
             ..
         } = pass;
@@ -111,8 +111,13 @@ impl Compiler {
         self.rules.forget_unused(&mut self.reach);
         self.reach.forget_unused();
         self.tls.forget_unused();
-        program.endpoints = self.reach.endpoints();
         (program, failures)
+    }
+
+    /// Lists the endpoints of the newest program, when nobody waits for it any more.
+    pub(crate) fn list_endpoints(&mut self, program: &Program) {
+        let list = self.reach.list();
+        program.endpoints.get_or_init(|| list);
     }
 
     /// Takes the keys that all nodes share into use, if they are others than before.

@@ -82,7 +82,10 @@ proptest::proptest! {
                 });
             }
             let (program, _) = compiler.compile(&snapshot);
-            let (anew, _) = Compiler::new().expect("a compiler").compile(&snapshot);
+            compiler.list_endpoints(&program);
+            let mut other = Compiler::new().expect("a compiler");
+            let (anew, _) = other.compile(&snapshot);
+            other.list_endpoints(&anew);
             proptest::prop_assert_eq!(addresses(&program), addresses(&anew));
             for host in HOSTS {
                 proptest::prop_assert_eq!(found(&program, host), found(&anew, host), "{}", host);
@@ -90,7 +93,8 @@ proptest::proptest! {
             let used: BTreeSet<usize> = picks.iter().take(STREAMS_FROM).flatten().copied().collect();
             proptest::prop_assert_eq!(compiler.rules.len(), used.len());
         }
-        compiler.compile(&parts.snapshot(&[None; SLOTS]));
+        let (nothing, _) = compiler.compile(&parts.snapshot(&[None; SLOTS]));
+        compiler.list_endpoints(&nothing);
         proptest::prop_assert_eq!(compiler.rules.len(), 0);
         proptest::prop_assert!(compiler.reach.is_empty());
     }
@@ -325,7 +329,7 @@ fn backend(weight: u32, protocol: BackendProtocol, set: &Arc<EndpointSet>) -> We
 
 /// The endpoints that a program leads to; those of several transports several times.
 fn addresses(program: &Program) -> Vec<(SocketAddr, usize)> {
-    let all = program.endpoints.entries().into_iter();
+    let all = program.endpoints().expect("a list").entries().into_iter();
     let mut all: Vec<_> = all.map(|((address, _), sets)| (address, sets)).collect();
     all.sort_unstable();
     all
