@@ -43,6 +43,15 @@ impl HostProgram {
         self.entries.values()
     }
 
+    /// What is different in a newer program: the entries that are gone and those that are new, in pairs of one precedence.
+    pub fn differences<'p>(
+        &'p self,
+        newer: &'p Self,
+    ) -> impl Iterator<Item = (Option<&'p Arc<Entry>>, Option<&'p Arc<Entry>>)> {
+        let differences = self.entries.differences(&newer.entries, Arc::ptr_eq);
+        differences.map(|(_, gone, new)| (gone, new))
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -88,9 +88,9 @@ pub(crate) struct Denial {
 
 impl Auth {
     /// The one of a list of filters.
-    pub(crate) fn of(filters: &[Filter], transports: &mut Transports) -> Option<Self> {
+    pub(crate) fn of(filters: &[Filter], transports: &mut Transports) -> Option<Box<Self>> {
         filters.iter().find_map(|filter| match filter {
-            Filter::ExternalAuth(auth) => Some(Self::new(auth, transports)),
+            Filter::ExternalAuth(auth) => Some(Box::new(Self::new(auth, transports))),
             Filter::RequestHeaderModifier(_)
             | Filter::ResponseHeaderModifier(_)
             | Filter::RequestRedirect(_)

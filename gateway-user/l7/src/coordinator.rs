@@ -40,8 +40,9 @@ pub(crate) struct Coordinator {
 struct InForce {
     snapshot: Option<Arc<Snapshot>>,
     program: Arc<Program>,
-    /// The one before, kept so that its memory is freed here and not on a worker between two requests.
-    _retired: Arc<Program>,
+    /// The one before, kept so that its memory is freed here and not on a worker between two requests; and meanwhile the one
+    /// before that, which nobody has to wait for either.
+    retired: Vec<Arc<Program>>,
     bound: BTreeSet<SocketAddr>,
     /// Failures of the compilation; those of sockets come and go.
     failures: Vec<ListenerFailure>,
@@ -80,17 +81,14 @@ impl Coordinator {
 
     fn compile(&mut self, in_force: &mut InForce, snapshot: Arc<Snapshot>) {
         let (program, failures) = self.compiler.compile(&snapshot);
-        *in_force = InForce {
-            snapshot: Some(snapshot),
-            program: Arc::new(program),
-            _retired: std::mem::take(&mut in_force.program),
-            bound: std::mem::take(&mut in_force.bound),
-            failures,
-        };
+        in_force.snapshot = Some(snapshot);
+        let former = std::mem::replace(&mut in_force.program, Arc::new(program));
+        in_force.retired.push(former);
+        in_force.failures = failures;
     }
 
     /// Makes workers and sockets agree with the snapshot, as far as sockets can be had, and reports.
-    async fn program(&self, in_force: &mut InForce) -> Sockets {
+    async fn program(&mut self, in_force: &mut InForce) -> Sockets {
         let Some(snapshot) = in_force.snapshot.clone() else {
             return Sockets::Complete;
         };
@@ -124,7 +122,9 @@ impl Coordinator {
             failures,
             elsewhere: Vec::new(),
         });
-        in_force.program.list_endpoints();
+        self.compiler.list_endpoints(&in_force.program);
+        let older = in_force.retired.len().saturating_sub(1);
+        in_force.retired.drain(..older);
         sockets
     }
 

@@ -115,7 +115,7 @@ impl Then<'_> {
     pub(crate) fn timeout(&self) -> Option<Duration> {
         match self {
             Self::Answer(_) => None,
-            Self::Forward(forward) => forward.rule.timeouts.request,
+            Self::Forward(forward) => forward.rule.timeouts().request,
         }
     }
 }
@@ -209,7 +209,7 @@ impl<'p> Routed<'p, '_> {
     /// Goes through the filters of the rule; gives the plan if one of them answers.
     pub(crate) fn answer(&mut self) -> Result<Option<Plan<'p>>, Refusal> {
         let Rule { filters, auth, .. } = self.rule;
-        let auth = auth.as_ref();
+        let auth = auth.as_deref();
         self.enter(0, Stage { filters, auth })
     }
 
@@ -231,7 +231,7 @@ impl<'p> Routed<'p, '_> {
         pin: Option<Pin>,
     ) -> Result<Plan<'p>, Refusal> {
         let Share { filters, auth, .. } = share;
-        let auth = auth.as_ref();
+        let auth = auth.as_deref();
         if let Some(plan) = self.enter(1, Stage { filters, auth })? {
             return Ok(plan);
         }

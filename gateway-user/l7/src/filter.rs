@@ -13,17 +13,19 @@ use crate::headers::frames_messages;
 pub(crate) use cors::{CorsPolicy, Verdict};
 pub(crate) use location::Place;
 
-/// The filters of one list.
+/// The filters of one list. Most lists have none, and there are thousands of lists.
 #[derive(Debug, Default)]
-pub(crate) struct Filters {
+pub(crate) struct Filters(Option<Box<Compiled>>);
+
+#[derive(Debug, Default)]
+struct Compiled {
     /// What comes before an authorization.
     early: Vec<HeaderEdits>,
     request: Vec<HeaderEdits>,
     response: Vec<HeaderEdits>,
     rewrite: UrlRewrite,
-    // Few rules have these, and every rule and backendRef has room for them.
-    redirect: Option<Box<Redirect>>,
-    cors: Option<Box<CorsPolicy>>,
+    redirect: Option<Redirect>,
+    cors: Option<CorsPolicy>,
     redirects: Turn,
 }
 
@@ -39,18 +41,21 @@ pub(crate) enum Turn {
 
 impl Filters {
     pub(crate) fn new(filters: &[Filter]) -> Self {
-        let mut compiled = Self::default();
+        if filters.is_empty() {
+            return Self(None);
+        }
+        let mut compiled = Compiled::default();
         let mut turn = Turn::First;
         for filter in filters {
             match filter {
                 Filter::RequestHeaderModifier(edits) => compiled.request.push(safe(edits)),
                 Filter::ResponseHeaderModifier(edits) => compiled.response.push(safe(edits)),
                 Filter::RequestRedirect(redirect) => {
-                    compiled.redirect = Some(Box::new(redirect.clone()));
+                    compiled.redirect = Some(redirect.clone());
                     compiled.redirects = turn;
                 }
                 Filter::UrlRewrite(rewrite) => compiled.rewrite = rewrite.clone(),
-                Filter::Cors(cors) => compiled.cors = Some(Box::new(CorsPolicy::new(cors))),
+                Filter::Cors(cors) => compiled.cors = Some(CorsPolicy::new(cors)),
                 // Belongs to the rule, which knows where copies go.
                 Filter::RequestMirror(_) => {}
                 // So does the server; here it is a place in the order.
@@ -60,40 +65,46 @@ impl Filters {
                 }
             }
         }
-        compiled
+        Self(Some(Box::new(compiled)))
     }
 
     /// The cross-origin policy.
     pub(crate) fn cors(&self) -> Option<&CorsPolicy> {
-        self.cors.as_deref()
+        self.0.as_ref()?.cors.as_ref()
     }
 
     /// The answer of a redirect: its status and where it leads.
     pub(crate) fn redirect(&self, place: &Place<'_>) -> Option<(http::StatusCode, String)> {
-        let redirect = self.redirect.as_ref()?;
+        let redirect = self.0.as_ref()?.redirect.as_ref()?;
         Some((redirect.status, location::location(redirect, place)))
     }
 
     /// When the redirect answers.
     pub(crate) fn redirects(&self) -> Turn {
-        self.redirects
+        let compiled = self.0.as_ref();
+        compiled.map_or_else(Turn::default, |it| it.redirects)
     }
 
     /// The path that the endpoint sees, if it is another than the client's.
     pub(crate) fn path(&self, place: &Place<'_>) -> Option<String> {
-        let modifier = self.rewrite.path.as_ref()?;
+        let modifier = self.0.as_ref()?.rewrite.path.as_ref()?;
         Some(location::modified_path(modifier, place))
     }
 
     /// Changes the head before an authorization.
     pub(crate) fn edit_early(&self, headers: &mut HeaderMap) {
-        self.early.iter().for_each(|edits| apply(edits, headers));
+        let edits = self.0.iter().flat_map(|it| &it.early);
+        edits.for_each(|edits| apply(edits, headers));
     }
 
     /// Changes the head for the endpoint; the path apart.
     pub(crate) fn edit_request(&self, headers: &mut HeaderMap) {
-        self.request.iter().for_each(|edits| apply(edits, headers));
-        let host = self.rewrite.hostname.as_deref();
+        let Some(compiled) = &self.0 else {
+            return;
+        };
+        let edits = compiled.request.iter();
+        edits.for_each(|edits| apply(edits, headers));
+        let host = compiled.rewrite.hostname.as_deref();
         if let Some(Ok(host)) = host.map(HeaderValue::from_str) {
             headers.insert(header::HOST, host);
         }
@@ -101,7 +112,8 @@ impl Filters {
 
     /// Changes the head for the client.
     pub(crate) fn edit_response(&self, headers: &mut HeaderMap) {
-        self.response.iter().for_each(|edits| apply(edits, headers));
+        let edits = self.0.iter().flat_map(|it| &it.response);
+        edits.for_each(|edits| apply(edits, headers));
     }
 }
 

@@ -7,16 +7,29 @@ use http::Request;
 
 use crate::program::{Compiler, Program, Query, View};
 
-/// A compiled snapshot.
+/// A compiled snapshot, with what the compiler remembers of it.
 #[derive(Debug)]
-pub struct Lookup(Program);
+pub struct Lookup {
+    compiler: Compiler,
+    program: Program,
+}
 
 impl Lookup {
     /// Compiles a snapshot; nothing when the system has no randomness for session tickets.
     pub fn new(snapshot: &Snapshot) -> Option<Self> {
-        let mut compiler = Compiler::new().ok()?;
-        let (program, _failures) = compiler.compile(snapshot);
-        Some(Self(program))
+        let mut lookup = Self {
+            compiler: Compiler::new().ok()?,
+            program: Program::default(),
+        };
+        lookup.update(snapshot);
+        Some(lookup)
+    }
+
+    /// Compiles another snapshot in place of the one before, as the running proxy does.
+    pub fn update(&mut self, snapshot: &Snapshot) {
+        let (program, _failures) = self.compiler.compile(snapshot);
+        self.compiler.list_endpoints(&program);
+        self.program = program;
     }
 
     /// The rule of a request to `host` (in lower case, without a port) that comes in at a local address.
@@ -27,7 +40,8 @@ impl Lookup {
             headers: request.headers(),
             query: Query::new(request.uri().query()),
         };
-        let found = self.0.port(local)?.listener(host)?.find(host, &view)?;
-        Some(&found.rule.id)
+        let port = self.program.port(local)?;
+        let found = port.listener(host)?.find(host, &view)?;
+        Some(found.rule.id())
     }
 }

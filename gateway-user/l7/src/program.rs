@@ -2,6 +2,7 @@
 //!
 //! Compiled once per snapshot and shared by all workers; the parts of hosts that did not change are taken over.
 
+mod candidates;
 mod choices;
 mod clients;
 mod compiler;
@@ -18,10 +19,11 @@ mod steps;
 mod stream;
 mod tickets;
 mod tls;
+mod trie;
 mod view;
 mod weighted;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,13 +33,13 @@ use rustls::ServerConfig;
 
 pub(crate) use compiler::Compiler;
 pub(crate) use query::Query;
+pub(crate) use reach::Reachable;
 pub(crate) use routes::{Found, Routes};
 pub(crate) use rule::{Mirror, Rule, Share};
 pub(crate) use single::{Single, WhyNot};
 pub(crate) use stream::StreamRule;
 pub(crate) use view::View;
 
-use crate::transport::EndpointKey;
 use host_index::HostIndex;
 
 /// Everything that is served.
@@ -51,20 +53,12 @@ pub(crate) struct Program {
     ports: HashMap<(Option<IpAddr>, u16), Arc<Port>>,
     /// The listeners by [`Listener::index`].
     pub(crate) listeners: Vec<ListenerId>,
-    serving: Vec<Arc<Listener>>,
-    endpoints: OnceLock<HashSet<EndpointKey>>,
+    endpoints: OnceLock<Reachable>,
 }
 
 impl Program {
-    /// Lists the endpoints that may get requests. That is a look at every route, so it is done when the program is served
-    /// already: only those that have gone wait for it.
-    pub(crate) fn list_endpoints(&self) {
-        self.endpoints
-            .get_or_init(|| reach::endpoints(&self.serving));
-    }
-
     /// The endpoints that may get requests, when they have been listed.
-    pub(crate) fn endpoints(&self) -> Option<&HashSet<EndpointKey>> {
+    pub(crate) fn endpoints(&self) -> Option<&Reachable> {
         self.endpoints.get()
     }
 

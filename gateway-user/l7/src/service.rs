@@ -226,16 +226,16 @@ async fn forward(
     };
     let answer = upstream.send(destination, parts, body).await;
     let answer = answer.inspect_err(|refusal| {
-        let (rule, backend) = (&plan.rule.id, &destination.backend.name);
+        let (rule, backend) = (plan.rule.id(), &destination.backend.name);
         debug!(?refusal, %rule, %backend, "no answer from the backend");
     })?;
     finish(answer, plan, (upgrade, web), connection.client.scheme)
 }
 
 fn policy<'p>(plan: &Forward<'p>, in_flight: &InFlight) -> Policy<'p> {
-    let timeouts = plan.rule.timeouts;
+    let timeouts = plan.rule.timeouts();
     Policy {
-        retry: plan.rule.retry.as_ref(),
+        retry: plan.rule.retry(),
         timeouts,
         deadline: timeouts.request.map(|limit| in_flight.started() + limit),
         pinned: plan.pinned,

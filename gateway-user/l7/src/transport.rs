@@ -35,6 +35,7 @@ pub(crate) struct Transport {
     pub(crate) protocol: BackendProtocol,
     /// None: clear text.
     tls: Option<ClientTls>,
+    source: Option<Arc<BackendTls>>,
 }
 
 /// Names a transport for as long as it is in use.
@@ -60,12 +61,19 @@ type Wanted = (BackendProtocol, Option<Arc<BackendTls>>);
 /// Makes transports, and remembers those in use.
 #[derive(Debug, Default)]
 pub(crate) struct Transports {
-    known: HashMap<Wanted, Arc<Transport>>,
+    /// With the number of destinations that use each.
+    known: HashMap<Wanted, (Arc<Transport>, usize)>,
+    /// What may be in use no more, or never was.
+    loose: Vec<Wanted>,
     roots: Roots,
     next: u64,
 }
 
 impl Transport {
+    fn wanted(&self) -> Wanted {
+        (self.protocol, self.source.clone())
+    }
+
     /// Its name.
     pub(crate) fn id(&self) -> TransportId {
         self.id
@@ -91,7 +99,7 @@ impl Transports {
     pub(crate) fn destination(&mut self, backend: &Arc<Backend>) -> Result<Destination, Refusal> {
         let wanted = (backend.protocol, backend.tls.clone());
         let transport = match self.known.get(&wanted) {
-            Some(transport) => Arc::clone(transport),
+            Some((transport, _)) => Arc::clone(transport),
             None => self.make(wanted).map_err(|error| {
                 tracing::warn!(%error, backend = %backend.name, "TLS to a backend cannot be set up");
                 Refusal::BackendTls
@@ -112,15 +120,44 @@ impl Transports {
             tls: tls
                 .map(|tls| ClientTls::new(tls, *protocol, &mut self.roots))
                 .transpose()?,
+            source: tls.map(Arc::clone),
         });
         self.next += 1;
-        self.known.insert(wanted, Arc::clone(&transport));
+        self.loose.push(wanted.clone());
+        self.known.insert(wanted, (Arc::clone(&transport), 0));
         Ok(transport)
     }
 
-    /// Drops the transports that no rule uses any more.
+    /// Whether none is in use.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Counts a destination more that uses a transport.
+    pub(crate) fn hold(&mut self, transport: &Transport) {
+        if let Some((_, uses)) = self.known.get_mut(&transport.wanted()) {
+            *uses += 1;
+        }
+    }
+
+    /// Counts a destination less.
+    pub(crate) fn release(&mut self, transport: &Transport) {
+        let wanted = transport.wanted();
+        if let Some((_, uses)) = self.known.get_mut(&wanted) {
+            *uses -= 1;
+            if *uses == 0 {
+                self.loose.push(wanted);
+            }
+        }
+    }
+
+    /// Drops the transports that no destination uses any more.
     pub(crate) fn forget_unused(&mut self) {
-        self.known
-            .retain(|_, transport| Arc::strong_count(transport) > 1);
+        for wanted in std::mem::take(&mut self.loose) {
+            if self.known.get(&wanted).is_some_and(|(_, uses)| *uses == 0) {
+                self.known.remove(&wanted);
+            }
+        }
     }
 }

@@ -138,7 +138,7 @@ fn ground() -> [Value; 4] {
         }),
         json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "pods"},
-            "spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]},
+            "spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}, {"name": "c", "port": 82}]},
         }),
         endpoints(1),
     ]
@@ -152,6 +152,6 @@ pub(crate) fn endpoints(count: u8) -> Value {
         "metadata": {"name": "pods", "labels": {"kubernetes.io/service-name": "pods"}},
         "addressType": "IPv4",
         "endpoints": addresses.collect::<Vec<_>>(),
-        "ports": [{"name": "a", "port": 8080}, {"name": "b", "port": 8081}],
+        "ports": [{"name": "a", "port": 8080}, {"name": "b", "port": 8081}, {"name": "c", "port": 8082}],
     })
 }

@@ -1,6 +1,6 @@
-//! What many routes cost: instructions of a lookup, time and allocations of a translation, memory.
+//! What many routes cost: instructions of a lookup, time and allocations of a translation and of a compilation, memory.
 //!
-//! Instructions are counted by stepping through the lookup, so they are the same on a busy machine and on a quiet one.
+//! Instructions are counted by stepping through them, so they are the same on a busy machine and on a quiet one.
 //! Times are minima of several runs.
 
 #![expect(
@@ -13,6 +13,7 @@
     reason = "a wrong index should end the benchmark"
 )]
 
+mod changes;
 mod corpus;
 mod instructions;
 mod memory;
@@ -33,6 +34,7 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const MANY: usize = 10_000;
+const CHANGED_AMONG: [usize; 4] = [1, 100, 1_000, 10_000];
 const WORKLOADS: usize = 5_000;
 const RUNS: usize = 9;
 
@@ -68,7 +70,32 @@ fn run() -> anyhow::Result<()> {
     for shape in [Shape::Paths, Shape::Hosts] {
         translation(shape);
     }
+    println!("\nthe proxy's compilation of one changed route among so many");
+    println!(
+        "{:<32} {:>8} {:>12} {:>12} {:>10}",
+        "routes differ in", "routes", "instructions", "allocations", "ms, least"
+    );
+    for shape in [Shape::Paths, Shape::Hosts, Shape::Headers] {
+        compilation(shape)?;
+    }
     weights()
+}
+
+fn compilation(shape: Shape) -> anyhow::Result<()> {
+    for count in CHANGED_AMONG {
+        let cost = changes::cost(shape, count)?;
+        let instructions = cost
+            .instructions
+            .map_or("-".to_owned(), |it| it.to_string());
+        println!(
+            "{:<32} {count:>8} {:>12} {:>12} {:>10.4}",
+            shape.name(),
+            instructions,
+            cost.allocations,
+            cost.time.as_secs_f64() * 1e3
+        );
+    }
+    Ok(())
 }
 
 /// What a route with its own Service and EndpointSlice weighs, by what has it.

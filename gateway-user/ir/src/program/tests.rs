@@ -137,6 +137,44 @@ fn entry() -> impl Strategy<Value = Arc<Entry>> {
     )
 }
 
+#[test]
+fn differences_name_what_is_gone_and_what_is_new() {
+    let entry = |path: &str| {
+        let rule = Rule {
+            id: rule("default", path, 0),
+            filters: Vec::new(),
+            backends: Vec::new(),
+            kind: RouteKind::Http,
+            timeouts: Timeouts::default(),
+            retry: None,
+            persistence: None,
+        };
+        Arc::new(Entry::new(prefix(path), None, Arc::new(rule), 0))
+    };
+    let (gone, kept, old, new) = (
+        entry("/gone"),
+        entry("/kept"),
+        entry("/same"),
+        entry("/new"),
+    );
+    let other = Rule {
+        kind: RouteKind::Grpc,
+        ..Rule::clone(&old.rule)
+    };
+    let changed = Arc::new(old.with_rule(Arc::new(other)));
+    let before = HostProgram::new([&gone, &kept, &old].map(Arc::clone));
+    let after = HostProgram::new([&kept, &changed, &new].map(Arc::clone));
+
+    let mut found: Vec<_> = before.differences(&after).collect();
+    found.sort_by_key(|(gone, new)| (gone.is_some(), new.is_some()));
+    let expected = [
+        (None, Some(&new)),
+        (Some(&gone), None),
+        (Some(&old), Some(&changed)),
+    ];
+    assert_eq!(found, expected);
+}
+
 fn rank(matches: &Match) -> Precedence {
     Precedence::new(matches, None, &rule("default", "route", 0), 0)
 }

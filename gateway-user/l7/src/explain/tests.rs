@@ -171,7 +171,7 @@ fn served(snapshot: &Snapshot, question: &Question) -> Option<RuleId> {
         query: Query::new(target.query),
     };
     let found = port.listener(&target.host)?.find(&target.host, &view)?;
-    Some(found.rule.id.clone())
+    Some(found.rule.id().clone())
 }
 
 fn any_match() -> impl Strategy<Value = Match> {

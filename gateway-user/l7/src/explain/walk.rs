@@ -148,7 +148,7 @@ impl Walk<'_> {
         let choice = source.and_then(|source| self.candidates(explanation, source, admitted));
         let routed = admitted.route(&self.client);
         let chosen = choice.as_ref().map(|choice| &choice.rule.id);
-        if chosen != routed.as_ref().ok().map(|routed| &routed.rule.id) {
+        if chosen != routed.as_ref().ok().map(|routed| routed.rule.id()) {
             tracing::error!(
                 ?chosen,
                 ?routed,

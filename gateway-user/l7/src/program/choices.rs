@@ -8,65 +8,115 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-use gateway_ir::{Match, ValueMatch};
+use gateway_ir::{Match, Precedence, ValueMatch};
 use http::HeaderName;
 
-use super::condition::{Conditions, joined};
-use super::patterns::{Patterns, gather};
-use super::rule::Rule;
+use super::candidates::{Candidate, Candidates, Edits};
+use super::condition::joined;
+use super::patterns::Patterns;
 use super::steps;
+use super::trie::{Hashed, Trie};
 use super::view::View;
 
 /// Groups that are asked one after the other; of more only those that the request has a name for.
 const GROUPS_ASKED_MAX: usize = 4;
 
-/// A match, its path left out.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    /// Among the entries of the host; less is first.
-    pub(super) position: usize,
-    pub(super) conditions: Conditions,
-    pub(super) rule: Arc<Rule>,
-}
-
-impl Candidate {
-    fn holds(&self, view: &View<'_>) -> bool {
-        steps::count();
-        self.conditions.unmet(view).is_none()
-    }
-}
-
 /// All candidates of one path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Choices {
-    groups: Vec<Group>,
-    /// Only where there are many groups.
-    names: Option<Box<Names>>,
+    /// Those that ask for nothing.
+    plain: Candidates,
+    /// None: there are no others.
+    groups: Option<Arc<Groups>>,
 }
 
 impl Choices {
-    /// Takes candidates with their matches, in order of precedence.
-    pub(super) fn new(candidates: Vec<(&Match, Candidate)>) -> Self {
-        let candidates = candidates.into_iter();
-        let asked = candidates.map(|(matches, it)| (Asks::of(matches), (matches, it)));
-        let groups = gather(asked).into_iter();
-        let groups: Vec<Group> = groups.map(|(asks, of)| Group::new(asks, of)).collect();
-        Self {
-            names: (groups.len() > GROUPS_ASKED_MAX).then(|| Box::new(Names::new(&groups))),
-            groups,
+    /// Whether there are no candidates.
+    pub(super) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.groups.is_none()
+    }
+
+    /// Takes candidates out and in.
+    pub(super) fn edit(&mut self, edits: Edits) {
+        let mut others = Vec::new();
+        for (asks, edits) in edits.apart(Asks::of) {
+            if asks.is_nothing() {
+                self.plain.edit(edits);
+            } else {
+                others.push((asks, edits));
+            }
+        }
+        if !others.is_empty() {
+            let mut groups = self.groups.take().map(Arc::unwrap_or_clone);
+            groups.get_or_insert_default().edit(others);
+            self.groups = groups.filter(|it| !it.all.is_empty()).map(Arc::new);
         }
     }
 
     /// The first candidate that holds.
     pub(super) fn first(&self, view: &View<'_>) -> Option<&Candidate> {
+        let best = self.groups.as_ref().and_then(|groups| groups.first(view));
+        match (best, self.plain.best()) {
+            (best, None) => best,
+            (Some(best), Some(plain)) if best.precedence() < plain => Some(best),
+            (best, Some(_)) => {
+                steps::count();
+                earlier(best, self.plain.first(view))
+            }
+        }
+    }
+}
+
+/// The one of two candidates that wins.
+fn earlier<'c>(one: Option<&'c Candidate>, other: Option<&'c Candidate>) -> Option<&'c Candidate> {
+    let both = one.into_iter().chain(other);
+    both.min_by(|one, other| one.precedence().cmp(other.precedence()))
+}
+
+/// The candidates that ask for something.
+#[derive(Clone, Debug, Default)]
+struct Groups {
+    all: Vec<Arc<Group>>,
+    /// Only where there are many groups.
+    names: Option<Names>,
+}
+
+impl Groups {
+    fn edit(&mut self, edits: Vec<(Asks, Edits)>) {
+        let places = self.all.iter().enumerate();
+        let places: HashMap<Arc<Asks>, usize> = places
+            .map(|(place, group)| (Arc::clone(&group.asks), place))
+            .collect();
+        let mut same = true;
+        for (asks, edits) in edits {
+            let known = places.get(&asks).and_then(|it| self.all.get_mut(*it));
+            match known {
+                Some(group) => Arc::make_mut(group).edit(edits),
+                None => {
+                    if let Some(group) = Group::new(asks, edits) {
+                        self.all.push(Arc::new(group));
+                        same = false;
+                    }
+                }
+            }
+        }
+        let before = self.all.len();
+        self.all.retain(|group| !group.buckets.is_empty());
+        if !same || self.all.len() != before {
+            let many = self.all.len() > GROUPS_ASKED_MAX;
+            self.names = many.then(|| Names::new(&self.all));
+        }
+    }
+
+    fn first(&self, view: &View<'_>) -> Option<&Candidate> {
         match &self.names {
             None => {
-                let groups = self.groups.iter();
+                let groups = self.all.iter();
                 groups.fold(None, |best, group| group.better(best, view))
             }
             Some(names) => {
                 let named = names.named(view);
-                let groups = named.filter_map(|index| self.groups.get(index));
+                let groups = named.filter_map(|index| self.all.get(index));
                 groups.fold(None, |best, group| group.better(best, view))
             }
         }
@@ -96,7 +146,13 @@ impl Asks {
     }
 
     fn is_nothing(&self) -> bool {
-        !self.method && self.headers.is_empty() && self.query.is_empty()
+        let Self {
+            method,
+            headers,
+            query,
+            pattern,
+        } = self;
+        !method && headers.is_empty() && query.is_empty() && pattern.is_none()
     }
 
     /// What the request has for these facts, as a hash; nothing if it lacks one.
@@ -162,102 +218,111 @@ fn pattern(matches: &Match) -> Option<(&HeaderName, &str)> {
 }
 
 /// The candidates that ask for the same facts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Group {
-    /// The position of its first candidate.
-    first: usize,
-    asks: Asks,
-    answers: Answers,
-}
-
-#[derive(Debug)]
-enum Answers {
-    /// Nothing is asked for.
-    Any(Bucket),
+    /// No candidate is before it; the first of them may be gone.
+    best: Arc<Precedence>,
+    asks: Arc<Asks>,
+    state: RandomState,
     /// By the hash of the values.
-    Some(RandomState, HashMap<u64, Bucket>),
+    buckets: Trie<u64, Bucket, Hashed>,
 }
 
 /// The candidates that want the same values.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Bucket {
-    Plain(Vec<Candidate>),
-    /// By the expression for this header.
-    Patterns(HeaderName, Patterns<Vec<Candidate>>),
+    Plain(Candidates),
+    /// By the expression for the header of the group.
+    Patterns(Patterns<Candidates>),
 }
 
 impl Group {
-    fn new(asks: Asks, candidates: Vec<(&Match, Candidate)>) -> Self {
-        let first = candidates.first().map_or(0, |(_, it)| it.position);
-        let header = asks.pattern.as_ref();
-        let answers = if asks.is_nothing() {
-            Answers::Any(Bucket::new(header, candidates))
-        } else {
-            let state = RandomState::new();
-            let candidates = candidates.into_iter();
-            let answered = candidates.map(|it| (answer(it.0, &state), it));
-            let buckets = gather(answered).into_iter();
-            let buckets = buckets.map(|(answer, of)| (answer, Bucket::new(header, of)));
-            let buckets = buckets.collect();
-            Answers::Some(state, buckets)
+    /// A group of candidates; none of no candidates.
+    fn new(asks: Asks, edits: Edits) -> Option<Self> {
+        let best = Arc::clone(edits.best()?);
+        let mut group = Self {
+            best,
+            asks: Arc::new(asks),
+            state: RandomState::new(),
+            buckets: Trie::default(),
         };
-        Self {
-            first,
-            asks,
-            answers,
+        group.edit(edits);
+        Some(group)
+    }
+
+    fn edit(&mut self, edits: Edits) {
+        if let Some(best) = edits.best().filter(|best| **best < self.best) {
+            self.best = Arc::clone(best);
+        }
+        let answers = edits.apart(|matches| answer(matches, &self.state));
+        for (answer, edits) in answers {
+            let bucket = self.buckets.entry(answer, || Bucket::new(&self.asks));
+            bucket.edit(edits);
+            if bucket.is_empty() {
+                self.buckets.remove(&answer);
+            }
         }
     }
 
     /// The best of what there is already and what the group has.
     fn better<'c>(&'c self, best: Option<&'c Candidate>, view: &View<'_>) -> Option<&'c Candidate> {
-        if best.is_some_and(|best| best.position < self.first) {
+        if best.is_some_and(|best| *best.precedence() < *self.best) {
             return best;
         }
         steps::count();
-        let bucket = match &self.answers {
-            Answers::Any(bucket) => Some(bucket),
-            Answers::Some(state, buckets) => {
-                let answer = self.asks.answered_by(view, state);
-                answer.and_then(|answer| buckets.get(&answer))
-            }
-        };
-        let found = bucket.and_then(|bucket| bucket.first(view));
-        best.into_iter().chain(found).min_by_key(|it| it.position)
+        let answer = self.asks.answered_by(view, &self.state);
+        let bucket = answer.and_then(|answer| self.buckets.get(&answer));
+        let found = bucket.and_then(|bucket| match (bucket, &self.asks.pattern) {
+            (Bucket::Plain(candidates), _) => candidates.first(view),
+            (Bucket::Patterns(patterns), Some(header)) => matching(patterns, header, view),
+            (Bucket::Patterns(_), None) => None,
+        });
+        earlier(best, found)
     }
+}
+
+/// The first candidate whose expression for a header matches.
+fn matching<'c>(
+    patterns: &'c Patterns<Candidates>,
+    header: &HeaderName,
+    view: &View<'_>,
+) -> Option<&'c Candidate> {
+    let value = joined(view.headers, header)?;
+    let value = std::str::from_utf8(&value).ok()?;
+    let matching = patterns.matching(value);
+    let firsts = matching.map(|candidates| candidates.first(view));
+    firsts.fold(None, earlier)
 }
 
 impl Bucket {
-    fn new(header: Option<&HeaderName>, candidates: Vec<(&Match, Candidate)>) -> Self {
-        let candidates = candidates.into_iter();
-        match header {
-            None => Self::Plain(candidates.map(|(_, it)| it).collect()),
-            Some(header) => {
-                let patterns = candidates.map(|(matches, it)| {
-                    let text = pattern(matches).map_or("", |(_, text)| text);
-                    (text.to_owned(), it)
-                });
-                Self::Patterns(header.clone(), Patterns::new(gather(patterns)))
-            }
+    fn new(asks: &Asks) -> Self {
+        match asks.pattern {
+            None => Self::Plain(Candidates::default()),
+            Some(_) => Self::Patterns(Patterns::default()),
         }
     }
 
-    fn first(&self, view: &View<'_>) -> Option<&Candidate> {
-        let holds = |candidate: &&Candidate| candidate.holds(view);
+    fn is_empty(&self) -> bool {
         match self {
-            Self::Plain(candidates) => candidates.iter().find(holds),
-            Self::Patterns(header, patterns) => {
-                let value = joined(view.headers, header)?;
-                let value = std::str::from_utf8(&value).ok()?;
-                let matching = patterns.matching(value);
-                let firsts = matching.filter_map(|of| of.iter().find(holds));
-                firsts.min_by_key(|it| it.position)
+            Self::Plain(candidates) => candidates.is_empty(),
+            Self::Patterns(patterns) => patterns.is_empty(),
+        }
+    }
+
+    fn edit(&mut self, edits: Edits) {
+        match self {
+            Self::Plain(candidates) => candidates.edit(edits),
+            Self::Patterns(patterns) => {
+                let text =
+                    |matches: &Match| pattern(matches).map_or("", |(_, text)| text).to_owned();
+                patterns.edit(edits.apart(text), Candidates::is_empty, Candidates::edit);
             }
         }
     }
 }
 
-/// Which groups can have a match in a request that has a name; positions in [`Choices::groups`].
-#[derive(Debug, Default)]
+/// Which groups can have a match in a request that has a name; positions in [`Groups::all`].
+#[derive(Clone, Debug, Default)]
 struct Names {
     headers: HashMap<HeaderName, Vec<usize>>,
     query: HashMap<String, Vec<usize>>,
@@ -267,7 +332,7 @@ struct Names {
 
 impl Names {
     /// Puts each group under the one of its names that the fewest groups have.
-    fn new(groups: &[Group]) -> Self {
+    fn new(groups: &[Arc<Group>]) -> Self {
         let mut headers: HashMap<&HeaderName, usize> = HashMap::new();
         let mut query: HashMap<&str, usize> = HashMap::new();
         for group in groups {

@@ -1,15 +1,17 @@
 //! Compiles snapshots, and remembers the parts that the next one will probably have too.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_ir::{
     HostPattern, HostProgram, HttpPort, ListenerFailure, ListenerId, SessionKeys, SharedMap,
-    Snapshot,
+    Snapshot, StreamProgram,
 };
 
+use super::candidates::{Candidate, Edits};
 use super::host_index::HostIndex;
+use super::reach::Reach;
 use super::routes::Routes;
 use super::rule::Rules;
 use super::stream::StreamRule;
@@ -21,10 +23,10 @@ use crate::session::TokenKeys;
 /// Makes programs of snapshots.
 #[derive(Debug)]
 pub(crate) struct Compiler {
-    /// By the address of the host program, which the entry itself keeps alive.
-    routes: HashMap<usize, (Arc<HostProgram>, Arc<Routes>)>,
-    hosts: HashMap<ListenerId, Hosts>,
+    hosts: BTreeMap<ListenerId, Hosts<HostProgram, Routes>>,
+    streams: BTreeMap<ListenerId, Hosts<StreamProgram, StreamRule>>,
     rules: Rules,
+    reach: Reach,
     tls: TlsCompiler,
     clock: WallClock,
     /// What sessions are sealed with while no keys are shared.
@@ -33,17 +35,26 @@ pub(crate) struct Compiler {
 }
 
 /// What the hosts of a listener came to: what differs next time is compiled then.
-#[derive(Debug, Default)]
-struct Hosts {
-    source: SharedMap<HostPattern, Arc<HostProgram>>,
-    index: HostIndex<Arc<Routes>>,
+#[derive(Debug)]
+struct Hosts<S, C> {
+    source: SharedMap<HostPattern, Arc<S>>,
+    index: HostIndex<Arc<C>>,
+}
+
+impl<S, C> Default for Hosts<S, C> {
+    fn default() -> Self {
+        Self {
+            source: SharedMap::default(),
+            index: HostIndex::default(),
+        }
+    }
 }
 
 /// One compilation in progress.
 struct Pass<'a> {
     compiler: &'a mut Compiler,
-    hosts: HashMap<ListenerId, Hosts>,
-    listeners: Vec<Arc<Listener>>,
+    hosts: BTreeMap<ListenerId, Hosts<HostProgram, Routes>>,
+    streams: BTreeMap<ListenerId, Hosts<StreamProgram, StreamRule>>,
     program: Program,
     failures: Vec<ListenerFailure>,
 }
@@ -54,9 +65,10 @@ impl Compiler {
     pub(crate) fn new() -> Result<Self, rustls::Error> {
         let (drawn, clock) = (Secrets::draw()?, WallClock::start());
         Ok(Self {
-            routes: HashMap::new(),
-            hosts: HashMap::new(),
+            hosts: BTreeMap::new(),
+            streams: BTreeMap::new(),
             rules: Rules::new(TokenKeys::new(&drawn, clock)),
+            reach: Reach::default(),
             tls: TlsCompiler::new(clock),
             clock,
             drawn,
@@ -75,8 +87,8 @@ impl Compiler {
         };
         let mut pass = Pass {
             compiler: self,
-            hosts: HashMap::new(),
-            listeners: Vec::new(),
+            hosts: BTreeMap::new(),
+            streams: BTreeMap::new(),
             program,
             failures: Vec::new(),
         };
@@ -85,18 +97,27 @@ impl Compiler {
         }
         let Pass {
             hosts,
-            listeners,
-            mut program,
+            streams,
+            program,
             failures,
             ..
         } = pass;
-        program.serving = listeners;
+        self.let_go();
         self.hosts = hosts;
-        self.routes
-            .retain(|_, (_, routes)| Arc::strong_count(routes) > 1);
+        for hosts in std::mem::replace(&mut self.streams, streams).into_values() {
+            drop(self.stream_rules(hosts, &SharedMap::default()));
+        }
+        // Not before: a rule may only have moved.
+        self.rules.forget_unused(&mut self.reach);
+        self.reach.forget_unused();
         self.tls.forget_unused();
-        self.rules.forget_unused();
         (program, failures)
+    }
+
+    /// Lists the endpoints of the newest program, when nobody waits for it any more.
+    pub(crate) fn list_endpoints(&mut self, program: &Program) {
+        let list = self.reach.list();
+        program.endpoints.get_or_init(|| list);
     }
 
     /// Takes the keys that all nodes share into use, if they are others than before.
@@ -108,9 +129,80 @@ impl Compiler {
         let secrets = keys.map(Secrets::shared);
         let tokens = TokenKeys::new(secrets.as_ref().unwrap_or(&self.drawn), self.clock);
         self.tls.set_secrets(secrets);
+        self.let_go();
+        // Before the transports: they stay what connections to endpoints are kept by.
+        self.rules.forget_unused(&mut self.reach);
         self.rules.set_keys(tokens);
-        self.routes.clear();
-        self.hosts.clear();
+    }
+
+    /// Lets go of the hosts of listeners that are gone, or are to be compiled again.
+    fn let_go(&mut self) {
+        for hosts in std::mem::take(&mut self.hosts).into_values() {
+            drop(self.routes(hosts, &SharedMap::default()));
+        }
+    }
+
+    /// The routing of the hosts of a listener: the one before, with what differs.
+    fn routes(
+        &mut self,
+        former: Hosts<HostProgram, Routes>,
+        source: &SharedMap<HostPattern, Arc<HostProgram>>,
+    ) -> Hosts<HostProgram, Routes> {
+        let nothing = HostProgram::default();
+        let mut index = former.index;
+        for (pattern, old, new) in former.source.differences(source, Arc::ptr_eq) {
+            let mut edits = Edits::default();
+            let old = old.map_or(&nothing, |it| &**it);
+            for (gone, come) in old.differences(new.map_or(&nothing, |it| &**it)) {
+                if let Some(entry) = come {
+                    let rule = self.rules.take(&entry.rule, &mut self.reach);
+                    edits.new.push(Candidate::new(entry, rule));
+                }
+                if let Some(entry) = gone {
+                    self.rules.give_back(&entry.rule);
+                    edits.gone.push(Arc::clone(entry));
+                }
+            }
+            match new {
+                Some(_) => {
+                    let known = index.get(pattern).map(|routes| Routes::clone(routes));
+                    let mut routes = known.unwrap_or_default();
+                    routes.edit(edits);
+                    index.set(pattern.clone(), Arc::new(routes));
+                }
+                None => index.remove(pattern),
+            }
+        }
+        Hosts {
+            source: source.clone(),
+            index,
+        }
+    }
+
+    /// The same of connections.
+    fn stream_rules(
+        &mut self,
+        former: Hosts<StreamProgram, StreamRule>,
+        source: &SharedMap<HostPattern, Arc<StreamProgram>>,
+    ) -> Hosts<StreamProgram, StreamRule> {
+        let mut index = former.index;
+        for (pattern, _, new) in former.source.differences(source, Arc::ptr_eq) {
+            let old = index.get(pattern).map(Arc::clone);
+            match new {
+                Some(program) => {
+                    let rule = StreamRule::new(program, &mut self.reach.transports);
+                    rule.destinations().for_each(|it| self.reach.add(it));
+                    index.set(pattern.clone(), Arc::new(rule));
+                }
+                None => index.remove(pattern),
+            }
+            let gone = old.iter().flat_map(|rule| rule.destinations());
+            gone.for_each(|destination| self.reach.remove(destination));
+        }
+        Hosts {
+            source: source.clone(),
+            index,
+        }
     }
 }
 
@@ -135,9 +227,7 @@ impl Pass<'_> {
                 routing,
                 tls,
             };
-            let compiled = Arc::new(compiled);
-            self.listeners.push(Arc::clone(&compiled));
-            listeners.push((listener.hostname.clone(), compiled));
+            listeners.push((listener.hostname.clone(), Arc::new(compiled)));
         }
         let compiled = Arc::new(Port {
             protocol: port.protocol,
@@ -154,61 +244,29 @@ impl Pass<'_> {
     }
 
     fn routing(&mut self, listener: &gateway_ir::Listener) -> (Routing, Inside) {
+        let id = &listener.id;
         match &listener.routing {
-            gateway_ir::Routing::Http(hosts) => {
-                (Routing::Http(self.hosts(&listener.id, hosts)), Inside::Http)
+            gateway_ir::Routing::Http(source) => {
+                let former = self.compiler.hosts.remove(id).unwrap_or_default();
+                let hosts = self.compiler.routes(former, source);
+                let index = hosts.index.clone();
+                self.hosts.insert(id.clone(), hosts);
+                (Routing::Http(index), Inside::Http)
             }
-            gateway_ir::Routing::Stream(hosts) => {
-                let hosts = hosts.iter().map(|(pattern, program)| {
-                    let rule = Arc::new(StreamRule::new(
-                        program,
-                        &mut self.compiler.rules.transports,
-                    ));
-                    (pattern.clone(), rule)
-                });
+            gateway_ir::Routing::Stream(source) => {
+                let former = self.compiler.streams.remove(id).unwrap_or_default();
+                let hosts = self.compiler.stream_rules(former, source);
                 let routing = Routing::Stream {
-                    hosts: HostIndex::new(hosts),
+                    hosts: hosts.index.clone(),
                     ending: match listener.tls {
                         Some(_) => Ending::Here,
                         None => Ending::Endpoint,
                     },
                 };
+                self.streams.insert(id.clone(), hosts);
                 (routing, Inside::Other)
             }
         }
-    }
-
-    /// The index over the hosts of a listener: the one before, with what differs.
-    fn hosts(
-        &mut self,
-        listener: &ListenerId,
-        source: &SharedMap<HostPattern, Arc<HostProgram>>,
-    ) -> HostIndex<Arc<Routes>> {
-        let last = self.compiler.hosts.remove(listener).unwrap_or_default();
-        let mut index = last.index;
-        for (pattern, _, host) in last.source.differences(source, Arc::ptr_eq) {
-            match host {
-                Some(host) => index.set(pattern.clone(), self.routes(host)),
-                None => index.remove(pattern),
-            }
-        }
-        let hosts = Hosts {
-            source: source.clone(),
-            index: index.clone(),
-        };
-        self.hosts.insert(listener.clone(), hosts);
-        index
-    }
-
-    fn routes(&mut self, host: &Arc<HostProgram>) -> Arc<Routes> {
-        let key = Arc::as_ptr(host).addr();
-        if let Some((_, routes)) = self.compiler.routes.get(&key) {
-            return Arc::clone(routes);
-        }
-        let routes = Arc::new(Routes::new(host, &mut self.compiler.rules));
-        let known = (Arc::clone(host), Arc::clone(&routes));
-        self.compiler.routes.insert(key, known);
-        routes
     }
 }
 

@@ -1,54 +1,74 @@
 //! The conditions of a match beside its path: method, headers, query parameters.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use gateway_ir::{Match, ValueMatch};
-use http::{HeaderMap, HeaderName, Method};
+use gateway_ir::{Entry, ValueMatch};
+use http::{HeaderMap, HeaderName};
 use regex::Regex;
 
 use super::patterns::whole;
 use super::view::View;
 
 /// What must hold of a request besides its path.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Conditions {
-    method: Option<Method>,
-    headers: Vec<(HeaderName, Test)>,
-    query: Vec<(String, Test)>,
+    entry: Arc<Entry>,
+    /// Those of the headers, then those of the query. None: there are none.
+    expressions: Option<Arc<[Expression]>>,
 }
 
+/// None: it does not compile although translation said so, and fails closed.
+type Expression = Option<Regex>;
+
 impl Conditions {
-    pub(super) fn new(matches: &Match) -> Self {
-        let headers = matches.headers.iter();
-        let query = matches.query.iter();
+    pub(super) fn new(entry: &Arc<Entry>) -> Self {
+        let headers = entry.matches.headers.iter().map(|it| &it.value);
+        let query = entry.matches.query.iter().map(|it| &it.value);
+        let expressions = headers.chain(query).filter_map(|value| match value {
+            ValueMatch::Exact(_) => None,
+            ValueMatch::Regex(text) => Some(whole(text)),
+        });
+        let expressions: Vec<Expression> = expressions.collect();
         Self {
-            method: matches.method.clone(),
-            headers: headers
-                .map(|header| (header.name.clone(), Test::new(&header.value)))
-                .collect(),
-            query: query
-                .map(|param| (param.name.clone(), Test::new(&param.value)))
-                .collect(),
+            entry: Arc::clone(entry),
+            expressions: (!expressions.is_empty()).then(|| expressions.into()),
         }
+    }
+
+    /// Whose conditions they are.
+    pub(super) fn entry(&self) -> &Arc<Entry> {
+        &self.entry
     }
 
     /// The first condition that does not hold; nothing if all do.
     pub(super) fn unmet(&self, view: &View<'_>) -> Option<Unmet<'_>> {
-        let method = self.method.as_ref();
+        let matches = &self.entry.matches;
+        let method = matches.method.as_ref();
         if method.is_some_and(|wanted| wanted != view.method) {
             return Some(Unmet::Method);
         }
-        let header = self.headers.iter().find(|(name, test)| {
-            !joined(view.headers, name).is_some_and(|value| test.holds(value.as_ref()))
+        let mut expressions = self.expressions.iter().flat_map(|all| all.iter());
+        let mut holds = |wanted: &ValueMatch, value: &[u8]| match wanted {
+            ValueMatch::Exact(text) => text.as_bytes() == value,
+            ValueMatch::Regex(_) => {
+                let regex = expressions.next().and_then(Option::as_ref);
+                let text = std::str::from_utf8(value).ok();
+                regex.zip(text).is_some_and(|(it, text)| it.is_match(text))
+            }
+        };
+        let header = matches.headers.iter().find(|header| {
+            let value = joined(view.headers, &header.name);
+            !value.is_some_and(|value| holds(&header.value, value.as_ref()))
         });
-        if let Some((name, _)) = header {
-            return Some(Unmet::Header(name));
+        if let Some(header) = header {
+            return Some(Unmet::Header(&header.name));
         }
-        let param = self.query.iter().find(|(name, test)| {
-            let value = view.query.first(name);
-            !value.is_some_and(|value| test.holds(value.as_bytes()))
+        let param = matches.query.iter().find(|param| {
+            let value = view.query.first(&param.name);
+            !value.is_some_and(|value| holds(&param.value, value.as_bytes()))
         });
-        param.map(|(name, _)| Unmet::Query(name))
+        param.map(|param| Unmet::Query(&param.name))
     }
 }
 
@@ -71,30 +91,4 @@ pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Co
         list.extend_from_slice(line.as_bytes());
     }
     Some(list)
-}
-
-/// A comparison with a value.
-#[derive(Debug)]
-enum Test {
-    Exact(String),
-    Regex(Regex),
-    /// An expression that does not compile although translation said so: fails closed.
-    Never,
-}
-
-impl Test {
-    fn new(value: &ValueMatch) -> Self {
-        match value {
-            ValueMatch::Exact(text) => Self::Exact(text.clone()),
-            ValueMatch::Regex(text) => whole(text).map_or(Self::Never, Self::Regex),
-        }
-    }
-
-    fn holds(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Exact(text) => text.as_bytes() == value,
-            Self::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
-            Self::Never => false,
-        }
-    }
 }

@@ -1,43 +1,29 @@
 //! The compiled routing of one host name: finds the entry that a linear walk over the precedence order would find, at a
 //! cost that does not grow with the number of routes.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use gateway_ir::{Match, PathMatch};
 
-use gateway_ir::{HostProgram, Match, PathMatch};
-
-use super::choices::{Candidate, Choices};
-use super::condition::Conditions;
-use super::path_tree::{PathTree, Reached};
-use super::patterns::{Patterns, fixed_elements, gather};
-use super::rule::{Rule, Rules};
+use super::candidates::{Candidate, Edits};
+use super::choices::Choices;
+use super::path_tree::{PathTree, Way};
+use super::patterns::{Patterns, fixed_elements};
+use super::rule::Rule;
 use super::view::View;
-use crate::transport::Destination;
 
-/// The routing of one host name.
-#[derive(Debug)]
+/// The routing of one host name. Copies share what they have in common.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
     paths: PathTree<Place>,
-    /// Of all rules; may repeat.
-    destinations: Vec<Destination>,
 }
 
 /// What there is at one path.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Place {
     exact: Choices,
     /// For the path and everything below it.
     prefix: Choices,
-    /// The expressions whose matches are all below this path.
-    patterns: Patterns<Choices>,
-}
-
-/// A place while candidates are added to it.
-#[derive(Debug, Default)]
-struct Site<'m> {
-    exact: Vec<(&'m Match, Candidate)>,
-    prefix: Vec<(&'m Match, Candidate)>,
-    patterns: Vec<(String, (&'m Match, Candidate))>,
+    /// The expressions whose matches are all below this path; none: there are none.
+    patterns: Option<Box<Patterns<Choices>>>,
 }
 
 /// The rule of a request.
@@ -49,47 +35,30 @@ pub(crate) struct Found<'p> {
 }
 
 impl Routes {
-    pub(super) fn new(program: &HostProgram, rules: &mut Rules) -> Self {
-        let mut sites = PathTree::<Site<'_>>::new();
-        let mut used = HashSet::new();
-        let mut destinations = Vec::new();
-        // Entries come in order of precedence, so each list of candidates is in that order too.
-        for (position, entry) in program.entries().enumerate() {
-            let matches = &entry.matches;
-            let rule = rules.compile(&entry.rule);
-            if used.insert(Arc::as_ptr(&rule)) {
-                destinations.extend(rule.destinations().cloned());
-            }
-            let candidate = Candidate {
-                position,
-                conditions: Conditions::new(matches),
-                rule,
-            };
-            add(&mut sites, matches, candidate);
-        }
-        Self {
-            paths: sites.map(Site::close),
-            destinations,
+    /// Takes matches out and in. What that costs depends on their number, not on how many there are.
+    pub(super) fn edit(&mut self, edits: Edits) {
+        let sites = edits.apart(site);
+        for (path, edits) in sites {
+            let is_vacant = Place::is_empty;
+            self.paths.edit(&path, is_vacant, |place| place.edit(edits));
         }
     }
 
-    /// Where the rules lead to; may repeat.
-    pub(super) fn destinations(&self) -> &[Destination] {
-        &self.destinations
+    /// Whether no request is matched.
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.paths.root().is_empty()
     }
 
     /// The entry that is first in precedence among those that match.
     pub(crate) fn find<'s>(&'s self, view: &View<'_>) -> Option<Found<'s>> {
-        let reached = self.paths.walk(view.path);
-        let exact = self.paths.at(reached).filter(|_| reached.whole);
-        let exact = exact.and_then(|place| place.exact.first(view));
+        let way = self.paths.walk(view.path);
+        let exact = way.whole().and_then(|place| place.exact.first(view));
         let candidate = match exact {
             Some(candidate) => candidate,
-            None => match self.by_prefix(reached, view) {
+            None => match by_prefix(&way, view) {
                 Some(found) => return Some(found),
-                None => self
-                    .by_pattern(reached, view)
-                    .or_else(|| self.by_any_path(view))?,
+                None => by_pattern(&way, view).or_else(|| self.by_any_path(view))?,
             },
         };
         Some(Found {
@@ -98,63 +67,85 @@ impl Routes {
         })
     }
 
-    /// The longest prefix with a candidate that holds, `/` left out.
-    fn by_prefix<'s>(&'s self, reached: Reached, view: &View<'_>) -> Option<Found<'s>> {
-        let mut way = self.paths.up(reached).filter(|(length, _)| *length > 0);
-        way.find_map(|(length, place)| {
-            let candidate = place.prefix.first(view)?;
-            Some(Found {
-                rule: &candidate.rule,
-                prefix: length,
-            })
-        })
-    }
-
-    fn by_pattern(&self, reached: Reached, view: &View<'_>) -> Option<&Candidate> {
-        let way = self.paths.up(reached);
-        let matching = way.flat_map(|(_, place)| place.patterns.matching(view.path));
-        let firsts = matching.filter_map(|choices| choices.first(view));
-        firsts.min_by_key(|candidate| candidate.position)
-    }
-
     /// The prefix `/` says nothing of the path, so it is behind everything that does.
     fn by_any_path(&self, view: &View<'_>) -> Option<&Candidate> {
-        let root = view.path.starts_with('/').then(|| self.paths.root())?;
-        root?.prefix.first(view)
+        let is_path = view.path.starts_with('/');
+        is_path.then(|| self.paths.root().prefix.first(view))?
     }
 }
 
-/// Puts a candidate to its path. A path of a request starts with a slash; a match of another path has no request.
-fn add<'m>(sites: &mut PathTree<Site<'m>>, matches: &'m Match, candidate: Candidate) {
-    let candidate = (matches, candidate);
+/// The longest prefix with a candidate that holds, `/` left out.
+fn by_prefix<'s>(way: &Way<'s, Place>, view: &View<'_>) -> Option<Found<'s>> {
+    let mut up = way.up().filter(|(length, _)| *length > 0);
+    up.find_map(|(length, place)| {
+        let candidate = place.prefix.first(view)?;
+        Some(Found {
+            rule: &candidate.rule,
+            prefix: length,
+        })
+    })
+}
+
+fn by_pattern<'s>(way: &Way<'s, Place>, view: &View<'_>) -> Option<&'s Candidate> {
+    let patterns = way.up().filter_map(|(_, place)| place.patterns.as_ref());
+    let matching = patterns.flat_map(|patterns| patterns.matching(view.path));
+    let firsts = matching.filter_map(|choices| choices.first(view));
+    firsts.min_by(|one, other| one.precedence().cmp(other.precedence()))
+}
+
+/// The path that a match is put to. A path of a request starts with a slash; a match of another path has no request.
+fn site(matches: &Match) -> String {
     match &matches.path {
-        PathMatch::Exact(path) => {
-            if let Some(site) = sites.entry(path) {
-                site.exact.push(candidate);
-            }
-        }
-        PathMatch::Prefix(path) => {
-            if let Some(site) = sites.entry(path) {
-                site.prefix.push(candidate);
-            }
-        }
-        PathMatch::Regex(text) => {
-            if let Some(site) = sites.entry(&fixed_elements(text)) {
-                site.patterns.push((text.clone(), candidate));
+        PathMatch::Exact(path) | PathMatch::Prefix(path) => path.clone(),
+        PathMatch::Regex(text) => fixed_elements(text),
+    }
+}
+
+/// How a match compares the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Exact,
+    Prefix,
+    Pattern,
+}
+
+impl Place {
+    fn is_empty(&self) -> bool {
+        let Self {
+            exact,
+            prefix,
+            patterns,
+        } = self;
+        exact.is_empty() && prefix.is_empty() && patterns.is_none()
+    }
+
+    fn edit(&mut self, edits: Edits) {
+        for (kind, edits) in edits.apart(kind) {
+            match kind {
+                Kind::Exact => self.exact.edit(edits),
+                Kind::Prefix => self.prefix.edit(edits),
+                Kind::Pattern => {
+                    let mut patterns = self.patterns.take().unwrap_or_default();
+                    patterns.edit(edits.apart(expression), Choices::is_empty, Choices::edit);
+                    self.patterns = (!patterns.is_empty()).then_some(patterns);
+                }
             }
         }
     }
 }
 
-impl Site<'_> {
-    fn close(self) -> Place {
-        let patterns = gather(self.patterns).into_iter();
-        let patterns = patterns.map(|(text, of)| (text, Choices::new(of)));
-        Place {
-            exact: Choices::new(self.exact),
-            prefix: Choices::new(self.prefix),
-            patterns: Patterns::new(patterns.collect()),
-        }
+fn kind(matches: &Match) -> Kind {
+    match matches.path {
+        PathMatch::Exact(_) => Kind::Exact,
+        PathMatch::Prefix(_) => Kind::Prefix,
+        PathMatch::Regex(_) => Kind::Pattern,
+    }
+}
+
+fn expression(matches: &Match) -> String {
+    match &matches.path {
+        PathMatch::Exact(_) | PathMatch::Prefix(_) => String::new(),
+        PathMatch::Regex(text) => text.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gateway_ir::{Filter, Retry, RuleId, Target, Timeouts};
 
+use super::reach::Reach;
 use super::weighted::Weighted;
 use crate::auth::Auth;
 use crate::filter::Filters;
@@ -16,24 +17,22 @@ use crate::transport::{Destination, Transports};
 /// What happens to a request that a rule matched.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    /// Where it came from, for logs.
-    pub(crate) id: RuleId,
+    source: Arc<gateway_ir::Rule>,
     pub(crate) filters: Filters,
     /// Who has to agree.
-    pub(crate) auth: Option<Auth>,
-    pub(crate) mirrors: Vec<Mirror>,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) retry: Option<Retry>,
-    pub(crate) sessions: Option<Sessions>,
+    pub(crate) auth: Option<Box<Auth>>,
+    pub(crate) mirrors: Box<[Mirror]>,
+    pub(crate) sessions: Option<Box<Sessions>>,
     pub(crate) shares: Weighted<Share>,
 }
 
 /// Compiles rules, and remembers those in use: what a mirror has counted outlives a change of other rules.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// By the address of the rule, which the entry itself keeps alive.
-    known: HashMap<usize, (Arc<gateway_ir::Rule>, Arc<Rule>)>,
-    pub(super) transports: Transports,
+    /// By the address of the source, which the compiled rule keeps alive; with the number of matches that lead to it.
+    known: HashMap<usize, (Arc<Rule>, usize)>,
+    /// What has been let go of since the last look.
+    loose: Vec<Arc<gateway_ir::Rule>>,
     keys: TokenKeys,
 }
 
@@ -41,34 +40,56 @@ impl Rules {
     pub(super) fn new(keys: TokenKeys) -> Self {
         Self {
             known: HashMap::new(),
-            transports: Transports::default(),
+            loose: Vec::new(),
             keys,
         }
     }
 
-    /// Takes other keys into use, for which every rule is compiled again.
-    pub(super) fn set_keys(&mut self, keys: TokenKeys) {
-        self.keys = keys;
-        self.known.clear();
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
     }
 
-    /// The compiled form of a rule.
-    pub(super) fn compile(&mut self, rule: &Arc<gateway_ir::Rule>) -> Arc<Rule> {
-        let (_, compiled) = self
-            .known
-            .entry(Arc::as_ptr(rule).addr())
-            .or_insert_with(|| {
-                let compiled = Rule::new(rule, &mut self.transports, &self.keys);
-                (Arc::clone(rule), Arc::new(compiled))
-            });
+    /// Takes other keys into use for the rules that are compiled from now on.
+    pub(super) fn set_keys(&mut self, keys: TokenKeys) {
+        self.keys = keys;
+    }
+
+    /// The compiled form of a rule, for one match more.
+    pub(super) fn take(&mut self, rule: &Arc<gateway_ir::Rule>, reach: &mut Reach) -> Arc<Rule> {
+        let known = self.known.entry(Arc::as_ptr(rule).addr());
+        let known = known.or_insert_with(|| {
+            let compiled = Rule::new(rule, &mut reach.transports, &self.keys);
+            compiled.destinations().for_each(|it| reach.add(it));
+            (Arc::new(compiled), 0)
+        });
+        let (compiled, uses) = known;
+        *uses += 1;
         Arc::clone(compiled)
     }
 
-    /// Drops the rules and transports that no program uses any more.
-    pub(super) fn forget_unused(&mut self) {
-        self.known
-            .retain(|_, (_, compiled)| Arc::strong_count(compiled) > 1);
-        self.transports.forget_unused();
+    /// One match less leads to a rule; another one may still be on its way.
+    pub(super) fn give_back(&mut self, rule: &Arc<gateway_ir::Rule>) {
+        if let Some((_, uses)) = self.known.get_mut(&Arc::as_ptr(rule).addr()) {
+            *uses -= 1;
+            if *uses == 0 {
+                self.loose.push(Arc::clone(rule));
+            }
+        }
+    }
+
+    /// Drops the rules that no match leads to any more.
+    pub(super) fn forget_unused(&mut self, reach: &mut Reach) {
+        for rule in std::mem::take(&mut self.loose) {
+            let key = Arc::as_ptr(&rule).addr();
+            if self.known.get(&key).is_some_and(|(_, uses)| *uses == 0)
+                && let Some((gone, _)) = self.known.remove(&key)
+            {
+                gone.destinations()
+                    .for_each(|destination| reach.remove(destination));
+            }
+        }
     }
 }
 
@@ -80,8 +101,8 @@ pub(crate) struct Share {
     /// The backendRef's own filters.
     pub(crate) filters: Filters,
     /// Who has to agree.
-    pub(crate) auth: Option<Auth>,
-    pub(crate) mirrors: Vec<Mirror>,
+    pub(crate) auth: Option<Box<Auth>>,
+    pub(crate) mirrors: Box<[Mirror]>,
 }
 
 /// Where copies of requests go.
@@ -96,7 +117,7 @@ pub(crate) struct Mirror {
 
 impl Mirror {
     /// The mirrors of a list of filters; those that lead nowhere get nothing.
-    fn of(filters: &[Filter], transports: &mut Transports) -> Vec<Self> {
+    fn of(filters: &[Filter], transports: &mut Transports) -> Box<[Self]> {
         let mut mirrors = Vec::new();
         for filter in filters {
             if let Filter::RequestMirror(mirror) = filter
@@ -111,7 +132,7 @@ impl Mirror {
                 });
             }
         }
-        mirrors
+        mirrors.into()
     }
 
     fn destination(&self) -> &Destination {
@@ -128,7 +149,7 @@ impl Mirror {
 
 impl Rule {
     pub(super) fn new(
-        rule: &gateway_ir::Rule,
+        rule: &Arc<gateway_ir::Rule>,
         transports: &mut Transports,
         keys: &TokenKeys,
     ) -> Self {
@@ -147,18 +168,30 @@ impl Rule {
         let shares: Weighted<Share> = Weighted::new(shares);
         let sessions = rule.persistence.as_ref().map(|persistence| {
             let destinations = shares.iter().map(|share| share.destination.as_ref().ok());
-            Sessions::new(persistence, &rule.id, keys, destinations)
+            let sessions = Sessions::new(persistence, &rule.id, keys, destinations);
+            Box::new(sessions)
         });
         Self {
-            id: rule.id.clone(),
+            source: Arc::clone(rule),
             filters: Filters::new(&rule.filters),
             auth: Auth::of(&rule.filters, transports),
             mirrors: Mirror::of(&rule.filters, transports),
-            timeouts: rule.timeouts,
-            retry: rule.retry.clone(),
             sessions,
             shares,
         }
+    }
+
+    /// Where it came from, for logs.
+    pub(crate) fn id(&self) -> &RuleId {
+        &self.source.id
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.source.timeouts
+    }
+
+    pub(crate) fn retry(&self) -> Option<&Retry> {
+        self.source.retry.as_ref()
     }
 
     /// Everywhere that its requests, their copies and the questions about them may go.
@@ -170,9 +203,9 @@ impl Rule {
                     .destination
                     .iter()
                     .chain(share.mirrors.iter().map(Mirror::destination))
-                    .chain(share.auth.iter().flat_map(Auth::destination))
+                    .chain(share.auth.iter().flat_map(|auth| auth.destination()))
             })
             .chain(self.mirrors.iter().map(Mirror::destination))
-            .chain(self.auth.iter().flat_map(Auth::destination))
+            .chain(self.auth.iter().flat_map(|auth| auth.destination()))
     }
 }

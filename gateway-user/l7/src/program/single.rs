@@ -1,6 +1,8 @@
 //! One match by itself, for explanations: `Routes::find` takes the same steps, but not one match after the other.
 
-use gateway_ir::{HostProgram, Match, PathMatch};
+use std::sync::Arc;
+
+use gateway_ir::{Entry, HostProgram, PathMatch};
 use regex::Regex;
 
 use super::condition::{Conditions, Unmet};
@@ -11,42 +13,36 @@ use super::view::View;
 /// A compiled match.
 #[derive(Debug)]
 pub(crate) struct Single {
-    path: Path,
     conditions: Conditions,
-}
-
-#[derive(Debug)]
-enum Path {
-    Exact(String),
-    Prefix(String),
-    /// None: it does not compile and never matches.
-    Regex(Option<Regex>),
+    /// Of a path that is one; none: it does not compile and never matches.
+    expression: Option<Regex>,
 }
 
 impl Single {
     /// The matches of a host, in its order.
     pub(crate) fn all(program: &HostProgram) -> Vec<Self> {
-        let entries = program.entries();
-        entries.map(|entry| Self::new(&entry.matches)).collect()
+        program.entries().map(Self::new).collect()
     }
 
-    fn new(matches: &Match) -> Self {
+    fn new(entry: &Arc<Entry>) -> Self {
         Self {
-            path: match &matches.path {
-                PathMatch::Exact(path) => Path::Exact(path.clone()),
-                PathMatch::Prefix(prefix) => Path::Prefix(prefix.clone()),
-                PathMatch::Regex(text) => Path::Regex(whole(text)),
+            conditions: Conditions::new(entry),
+            expression: match &entry.matches.path {
+                PathMatch::Exact(_) | PathMatch::Prefix(_) => None,
+                PathMatch::Regex(text) => whole(text),
             },
-            conditions: Conditions::new(matches),
         }
     }
 
     /// Why the match does not apply to a request; nothing if it does.
     pub(crate) fn why_not(&self, view: &View<'_>) -> Option<WhyNot> {
-        let covered = match &self.path {
-            Path::Exact(path) => path == view.path,
-            Path::Prefix(prefix) => elements(view.path, prefix.len()) == Some(prefix),
-            Path::Regex(regex) => regex.as_ref().is_some_and(|it| it.is_match(view.path)),
+        let covered = match &self.conditions.entry().matches.path {
+            PathMatch::Exact(path) => path == view.path,
+            PathMatch::Prefix(prefix) => elements(view.path, prefix.len()) == Some(prefix),
+            PathMatch::Regex(_) => {
+                let expression = self.expression.as_ref();
+                expression.is_some_and(|it| it.is_match(view.path))
+            }
         };
         if !covered {
             return Some(WhyNot::Path);

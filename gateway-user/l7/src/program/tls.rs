@@ -37,6 +37,15 @@ pub(super) struct TlsCompiler {
     secrets: Option<Secrets>,
     clock: WallClock,
     keys: HashMap<Arc<Certificate>, Arc<CertifiedKey>>,
+    /// What was made for each listener last: most changes are those of routes.
+    made: HashMap<ListenerId, Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    source: ListenerTls,
+    inside: Inside,
+    config: Arc<ServerConfig>,
 }
 
 impl TlsCompiler {
@@ -47,6 +56,7 @@ impl TlsCompiler {
             secrets: None,
             clock,
             keys: HashMap::new(),
+            made: HashMap::new(),
         }
     }
 
@@ -54,10 +64,31 @@ impl TlsCompiler {
     pub(super) fn set_secrets(&mut self, secrets: Option<Secrets>) {
         self.secrets = secrets;
         self.tickets.clear();
+        self.made.clear();
     }
 
-    /// The settings of a listener that ends TLS.
+    /// The settings of a listener that ends TLS: those from before, if nothing about them has changed.
     pub(super) fn config(
+        &mut self,
+        listener: &ListenerId,
+        tls: &ListenerTls,
+        inside: Inside,
+    ) -> Result<Arc<ServerConfig>, ListenerFailure> {
+        let made = self.made.get(listener);
+        if let Some(made) = made.filter(|it| it.inside == inside && it.source == *tls) {
+            return Ok(Arc::clone(&made.config));
+        }
+        let config = self.make(listener, tls, inside)?;
+        let made = Made {
+            source: tls.clone(),
+            inside,
+            config: Arc::clone(&config),
+        };
+        self.made.insert(listener.clone(), made);
+        Ok(config)
+    }
+
+    fn make(
         &mut self,
         listener: &ListenerId,
         tls: &ListenerTls,
@@ -115,8 +146,10 @@ impl TlsCompiler {
         Ok(new)
     }
 
-    /// Drops the keys that no listener uses any more.
+    /// Drops what no listener uses any more.
     pub(super) fn forget_unused(&mut self) {
+        self.made
+            .retain(|_, made| Arc::strong_count(&made.config) > 1);
         self.keys.retain(|_, key| Arc::strong_count(key) > 1);
         self.tickets
             .retain(|clients, tickets| clients.is_none() || Arc::strong_count(tickets) > 1);

@@ -6,7 +6,7 @@ use crate::random::Random;
 #[derive(Debug)]
 pub(crate) struct Weighted<T> {
     /// Each thing with the sum of the weights up to and with its own.
-    items: Vec<(u64, T)>,
+    items: Box<[(u64, T)]>,
 }
 
 impl<T> Weighted<T> {
@@ -26,7 +26,7 @@ impl<T> Weighted<T> {
 
     /// Draws one in proportion to the weights (Gateway API: `BackendRef.weight`).
     pub(crate) fn draw(&self, random: &Random) -> Option<&T> {
-        let (_, item) = match self.items.as_slice() {
+        let (_, item) = match &*self.items {
             [only] => only,
             several => {
                 let (sum, _) = several.last()?;

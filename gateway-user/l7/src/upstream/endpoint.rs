@@ -1,7 +1,7 @@
 //! The endpoints as one worker sees them: their idle connections, and how many requests each has in flight.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::body::RequestBody;
 use super::link::{Link, Shared, Single, Stream};
 use crate::clock::Clock;
+use crate::program::Reachable;
 use crate::proxy_header::Introduction;
 use crate::random::Random;
 use crate::transport::{Destination, EndpointKey, Transport};
@@ -104,9 +105,9 @@ impl Endpoints {
     }
 
     /// Forgets the endpoints that are not listed; requests in flight finish, idle connections close.
-    pub(crate) fn retain(&self, listed: &HashSet<EndpointKey>) {
+    pub(crate) fn retain(&self, listed: &Reachable) {
         self.known.borrow_mut().retain(|key, endpoint| {
-            let stays = listed.contains(key);
+            let stays = listed.get(key).is_some();
             if !stays {
                 endpoint.listed.set(false);
                 endpoint.idle.borrow_mut().clear();

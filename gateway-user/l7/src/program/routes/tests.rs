@@ -1,17 +1,21 @@
 //! The order of matches, and the index against a linear walk.
 
 use gateway_ir::{
-    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, Match,
+    Backend, BackendName, BackendProtocol, Endpoint, EndpointSet, Entry, HeaderMatch, HostProgram,
     ObjectName, QueryMatch, RouteKind, RouteName, RuleId, Target, Timeouts, ValueMatch,
     WeightedBackend,
 };
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
+
+use std::sync::Arc;
 
 use http::{HeaderName, Method};
 
 use regex::Regex;
 
 use super::*;
+use crate::program::reach::Reach;
+use crate::program::rule::Rules;
 use crate::program::{Query, steps};
 use crate::session::TokenKeys;
 use crate::transport::Transports;
@@ -146,7 +150,7 @@ fn a_regular_expression_matches_the_whole_path_and_comes_last() {
 fn weights_are_shares_and_zero_is_none() {
     let backends = vec![backend(9, 1), backend(0, 2), backend(1, 3)];
     let rule = Rule::new(
-        &ir_rule(0, backends),
+        &Arc::new(ir_rule(0, backends)),
         &mut Transports::default(),
         &TokenKeys::draw().expect("a key"),
     );
@@ -204,6 +208,53 @@ proptest::proptest! {
     }
 }
 
+proptest::proptest! {
+    /// However matches come, go and change, what is left is found as if it had been compiled at once, and copies from before
+    /// find what they found.
+    #[test]
+    fn changes_lead_to_what_a_compilation_from_nothing_finds(
+        matches in proptest::collection::vec(
+            prop_oneof![any_match(), any_conditions(), (0..70_u32).prop_map(expression)],
+            1..24,
+        ),
+        steps in proptest::collection::vec(any::<u64>(), 1..8),
+        path in prop_oneof![Just("/a"), Just("/a/b"), Just("/b/a/a"), Just("/aa7")],
+        headers in proptest::collection::btree_map("[u-z]", "[12]", 0..5),
+    ) {
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let request = request("GET", &format!("{path}?u=1&q=2"), &headers);
+        let all = program(&matches);
+        let mut now = (HostProgram::default(), Routes::default());
+        for chosen in steps {
+            let picked = all.entries().enumerate();
+            let picked = picked.filter(|(index, _)| chosen >> index & 1 == 1);
+            let newer = HostProgram::new(picked.map(|(index, entry)| {
+                // Now and then the same match leads elsewhere.
+                match chosen >> (index + 32) & 1 {
+                    1 => Arc::new(entry.with_rule(Arc::new(ir_rule(entry.rule.id.index + 100, Vec::new())))),
+                    _ => Arc::clone(entry),
+                }
+            }));
+            let mut routes = now.1.clone();
+            routes.edit(edits(&now.0, &newer));
+            for (program, routes) in [&now, &(newer.clone(), routes.clone())] {
+                let linear = program.entries().find(|entry| naive(&entry.matches, &request));
+                let found = routes.find(&view(&request)).map(|it| it.rule.id().index);
+                proptest::prop_assert_eq!(found, linear.map(|it| it.rule.id.index));
+            }
+            now = (newer, routes);
+        }
+        now.1.edit(edits(&now.0, &HostProgram::default()));
+        proptest::prop_assert!(now.1.is_empty());
+    }
+}
+
+/// One of many expressions at the root.
+fn expression(number: u32) -> Match {
+    at(PathMatch::Regex(format!("/[ab]+{number}?")))
+}
+
 /// What a lookup costs may depend on the request and on the kinds of facts that routes ask for, not on their number.
 #[test]
 fn a_lookup_takes_as_many_steps_among_10_routes_as_among_10_000() {
@@ -243,10 +294,9 @@ fn expressions_below_other_paths_are_not_asked() {
 /// The steps of a lookup for the eighth of so many matches.
 fn steps(count: usize, of: &dyn Fn(usize) -> Match) -> usize {
     let matches: Vec<Match> = (0..count).map(of).collect();
-    let mut rules = Rules::new(TokenKeys::draw().expect("a key"));
-    let routes = Routes::new(&program(&matches), &mut rules);
+    let routes = compiled(&program(&matches));
     let request = request("GET", "/p/7/x?q=7", &[("x", "7"), ("x-7", "1")]);
-    let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id.index));
+    let (found, steps) = steps::of(|| routes.find(&view(&request)).map(|it| it.rule.id().index));
     assert_eq!(found, Some(7));
     steps
 }
@@ -356,9 +406,31 @@ fn any_value() -> impl Strategy<Value = ValueMatch> + Clone {
 
 /// The index of the rule that the compiled program finds.
 fn find(program: &HostProgram, request: &http::Request<()>) -> Option<usize> {
+    let routes = compiled(program);
+    routes
+        .find(&view(request))
+        .map(|found| found.rule.id().index)
+}
+
+fn compiled(program: &HostProgram) -> Routes {
+    let mut routes = Routes::default();
+    routes.edit(edits(&HostProgram::default(), program));
+    routes
+}
+
+/// What makes one program of another, as the compiler finds it.
+fn edits(old: &HostProgram, new: &HostProgram) -> Edits {
     let mut rules = Rules::new(TokenKeys::draw().expect("a key"));
-    let routes = Routes::new(program, &mut rules);
-    routes.find(&view(request)).map(|found| found.rule.id.index)
+    let mut reach = Reach::default();
+    let mut edits = Edits::default();
+    for (gone, new) in old.differences(new) {
+        edits.gone.extend(gone.cloned());
+        edits.new.extend(new.map(|entry| {
+            let rule = rules.take(&entry.rule, &mut reach);
+            Candidate::new(entry, rule)
+        }));
+    }
+    edits
 }
 
 fn view(request: &http::Request<()>) -> View<'_> {
