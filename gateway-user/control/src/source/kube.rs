@@ -5,6 +5,7 @@
 //! was published stays, and the watches go on by themselves when it is back.
 
 mod catalog;
+mod given;
 mod reference;
 mod store;
 mod trim;
@@ -23,6 +24,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 use self::catalog::Catalog;
+use self::given::Given;
 use self::store::{Store, key_of, problem};
 use crate::infrastructure::service::SeenService;
 use crate::seen::SeenAll;
@@ -61,7 +63,7 @@ struct WatchId {
 #[derive(Debug)]
 enum Message {
     Catalog(Catalog),
-    Event(WatchId, Box<watcher::Event<DynamicObject>>),
+    Event(WatchId, Box<watcher::Event<Given>>),
     Failed(WatchId, watcher::Error),
 }
 
@@ -227,7 +229,7 @@ impl Source {
         self.watches.insert(id, watch);
     }
 
-    fn event(&mut self, id: &WatchId, event: watcher::Event<DynamicObject>) {
+    fn event(&mut self, id: &WatchId, event: watcher::Event<Given>) {
         // An event may be on its way when its watch ends.
         let Some(watch) = self.watches.get_mut(id) else {
             return;
@@ -372,13 +374,10 @@ fn watch(
 }
 
 /// An event of metadata as one of an object that has nothing else.
-fn with_metadata(
-    event: watcher::Event<PartialObjectMeta<DynamicObject>>,
-) -> watcher::Event<DynamicObject> {
-    let object = |it: PartialObjectMeta<DynamicObject>| DynamicObject {
-        types: it.types,
+fn with_metadata(event: watcher::Event<PartialObjectMeta<DynamicObject>>) -> watcher::Event<Given> {
+    let object = |it: PartialObjectMeta<DynamicObject>| Given {
         metadata: it.metadata,
-        data: serde_json::Value::Null,
+        data: serde_json::Map::new(),
     };
     match event {
         watcher::Event::Apply(it) => watcher::Event::Apply(object(it)),

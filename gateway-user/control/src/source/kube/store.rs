@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use gateway_ir::ObjectName;
 use gateway_translate::{Inputs, Kind, Object, ObjectKey};
-use kube::core::{ApiResource, DynamicObject, ObjectMeta};
+use kube::core::{ApiResource, ObjectMeta};
 use serde_json::{Map, Value, json};
 
 use super::Shown;
+use super::given::Given;
 use super::reference::references;
 use super::trim;
 use crate::infrastructure::service::SeenService;
@@ -60,11 +61,9 @@ impl Store {
         &mut self,
         kind: Kind,
         resource: &Arc<ApiResource>,
-        object: DynamicObject,
+        object: Given,
     ) -> ObjectKey {
-        let DynamicObject {
-            metadata, mut data, ..
-        } = object;
+        let Given { metadata, mut data } = object;
         let key = key_of(kind, &metadata);
         if merge::has_status(kind) {
             let status = data.get("status").unwrap_or(&Value::Null);
@@ -188,13 +187,7 @@ pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> ObjectKey {
 }
 
 /// The object as it is in a manifest.
-fn whole(resource: &ApiResource, metadata: &ObjectMeta, data: Value) -> Value {
-    let mut fields = match data {
-        Value::Object(fields) => fields,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Map::new()
-        }
-    };
+fn whole(resource: &ApiResource, metadata: &ObjectMeta, mut fields: Map<String, Value>) -> Value {
     let metadata = serde_json::to_value(metadata).unwrap_or_default();
     fields.insert("apiVersion".to_owned(), json!(resource.api_version));
     fields.insert("kind".to_owned(), json!(resource.kind));

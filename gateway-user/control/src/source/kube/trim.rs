@@ -47,10 +47,7 @@ fn labels(kind: Kind, mut labels: BTreeMap<String, String>) -> Option<BTreeMap<S
 }
 
 /// Drops what is not kept of everything beside the metadata.
-pub(super) fn data(kind: Kind, data: &mut Value) {
-    let Some(fields) = data.as_object_mut() else {
-        return;
-    };
+pub(super) fn data(kind: Kind, fields: &mut Map<String, Value>) {
     let status = fields.remove("status");
     match kind {
         Kind::Node | Kind::Gateway => {
@@ -179,7 +176,7 @@ mod tests {
         let given = serde_json::from_value(object["metadata"].take());
         let given = given.expect("metadata as the API has it");
         object["metadata"] = serde_json::to_value(metadata(kind, given)).expect("JSON");
-        data(kind, &mut object);
+        data(kind, object.as_object_mut().expect("an object"));
         object
     }
 
