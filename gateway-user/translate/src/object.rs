@@ -191,8 +191,8 @@ impl Object {
 /// Namespace and name of an object; what is missing is empty.
 pub(crate) fn name_of(metadata: &ObjectMeta) -> ObjectName {
     ObjectName::new(
-        metadata.namespace.clone().unwrap_or_default(),
-        metadata.name.clone().unwrap_or_default(),
+        metadata.namespace.as_deref().unwrap_or_default(),
+        metadata.name.as_deref().unwrap_or_default(),
     )
 }
 

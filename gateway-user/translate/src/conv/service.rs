@@ -76,7 +76,7 @@ impl Slices {
 /// The Service that a slice belongs to.
 fn service_of(name: &ObjectName, slice: &EndpointSlice) -> Option<ObjectName> {
     let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectName::new(&name.namespace, service))
+    Some(ObjectName::new(Arc::clone(&name.namespace), &**service))
 }
 
 /// A port of a Service.
