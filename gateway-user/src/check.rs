@@ -125,8 +125,8 @@ fn rows(status: &ObjectStatus) -> Vec<Vec<String>> {
     let row = |place: &str, condition: &Condition| {
         vec![
             status.object.kind.to_string(),
-            name.namespace.clone(),
-            name.name.clone(),
+            name.namespace.to_string(),
+            name.name.to_string(),
             place.to_owned(),
             condition.kind.to_string(),
             condition.status.to_string(),

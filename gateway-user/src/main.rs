@@ -37,6 +37,7 @@ use crate::config::Config;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::use_small_pages();
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(arguments) => wire::run(&cli.log, || Config::run(arguments)),

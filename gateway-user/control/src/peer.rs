@@ -61,7 +61,7 @@ pub(crate) fn peers(inputs: &Inputs) -> Vec<Peer> {
             let spec = node.spec.as_ref();
             let cordoned = spec.and_then(|it| it.unschedulable) == Some(true);
             Peer {
-                node: NodeName(name.name.clone()),
+                node: NodeName(name.name.to_string()),
                 address: internal.find_map(|it| it.address.parse().ok()),
                 cordon: if cordoned {
                     Cordon::Cordoned

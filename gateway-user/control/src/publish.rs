@@ -46,7 +46,7 @@ impl Content {
     /// The nodes that Node objects name: this one and its peers, sorted.
     fn nodes(&self) -> Vec<NodeName> {
         let names = self.inputs.nodes.keys();
-        names.map(|name| NodeName(name.name.clone())).collect()
+        names.map(|name| NodeName(name.name.to_string())).collect()
     }
 }
 

@@ -1,10 +1,12 @@
-//! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks or has in an older form.
+//! Sanmon's own custom resources, and the Gateway API types that the `gateway-api` crate lacks or has in an older form. Also
+//! what is read of Services and EndpointSlices, whose own types are large.
 //!
 //! Types, and what API servers refuse of objects: what a field means for the data planes is decided by `gateway-translate`.
 
 #![forbid(unsafe_code)]
 
 pub mod cluster_trust_bundle;
+pub mod endpoint_slice;
 mod enum_defaults;
 pub mod gateway_proxy;
 #[rustfmt::skip]
@@ -14,12 +16,14 @@ pub mod httproutes;
 pub mod rules;
 pub mod sanmon_config;
 pub mod sanmon_gateway_config;
+pub mod service;
 #[rustfmt::skip]
 pub mod tcproutes;
 #[rustfmt::skip]
 pub mod udproutes;
 
 pub use cluster_trust_bundle::ClusterTrustBundle;
+pub use endpoint_slice::EndpointSlice;
 pub use gateway_proxy::{
     Forwarded, GatewayProxy, GrpcWeb, ProxyProtocolPort, ProxyProtocolVersion, ReceiveProxyHeaders,
 };
@@ -30,3 +34,4 @@ pub use sanmon_config::{
 pub use sanmon_gateway_config::{
     SanmonGatewayConfig, SanmonGatewayConfigSpec, SanmonGatewayConfigStatus,
 };
+pub use service::Service;

@@ -165,10 +165,10 @@ pub struct Precedence {
     query: Reverse<usize>,
     /// RFC 3339 in UTC, so that text order is time order; none: as if created last (files).
     created: Created,
-    namespace: String,
-    name: String,
+    namespace: Arc<str>,
+    name: Arc<str>,
     /// An HTTPRoute and a GRPCRoute may have the same name.
-    kind: String,
+    kind: Box<str>,
     rule: usize,
     match_index: usize,
 }
@@ -176,7 +176,7 @@ pub struct Precedence {
 /// A creation time that sorts absent ones behind all others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 enum Created {
-    At(String),
+    At(Box<str>),
     Unknown,
 }
 
@@ -197,10 +197,10 @@ impl Precedence {
             method: Reverse(matches.method.is_some()),
             headers: Reverse(matches.headers.len()),
             query: Reverse(matches.query.len()),
-            created: created.map_or(Created::Unknown, |time| Created::At(time.to_owned())),
-            namespace: rule.route.object.namespace.clone(),
-            name: rule.route.object.name.clone(),
-            kind: rule.route.kind.clone(),
+            created: created.map_or(Created::Unknown, |time| Created::At(time.into())),
+            namespace: Arc::clone(&rule.route.object.namespace),
+            name: Arc::clone(&rule.route.object.name),
+            kind: rule.route.kind.as_str().into(),
             rule: rule.index,
             match_index,
         }

@@ -161,7 +161,7 @@ impl Served {
         let statuses = self.published.statuses.iter();
         let conditions = statuses.flat_map(|status| {
             let listeners = status.listeners.iter().filter(|it| it.name == name);
-            let own = (status.object.name.name == name).then(|| status.all_conditions());
+            let own = (*status.object.name.name == *name).then(|| status.all_conditions());
             let listeners = listeners.flat_map(|it| &it.conditions);
             own.into_iter()
                 .flatten()

@@ -1,5 +1,7 @@
 //! References to certificates of authorities.
 
+use std::sync::Arc;
+
 use gateway_ir::ObjectName;
 
 use crate::conv;
@@ -52,7 +54,7 @@ pub(crate) fn roots(
             conv::certificates::of_config_map(name, map).map_err(content)
         }
         Some(Holder::ClusterTrustBundle) => {
-            let name = ObjectName::new("", &name.name);
+            let name = ObjectName::new("", Arc::clone(&name.name));
             let bundle = inputs.cluster_trust_bundles.get(&name);
             let missing = || content(format!("there is no ClusterTrustBundle {name}"));
             conv::certificates::of_bundle(&name, bundle.ok_or_else(missing)?).map_err(content)

@@ -169,7 +169,7 @@ fn take_class(
     config.statuses.push(status);
     let proxy = used.map(|it| Arc::clone(&it.proxy)).unwrap_or_default();
     let state = ClassState { problem, proxy };
-    config.classes.insert(name.name.clone(), state);
+    config.classes.insert(name.name.to_string(), state);
 }
 
 /// The SanmonConfig of a class, if it has one.
@@ -188,7 +188,7 @@ fn parameters(class: &Class, inputs: &Inputs) -> Result<Option<ObjectName>, Prob
         );
         return Err(Problem::new(Reason::InvalidParameters, message));
     }
-    let name = ObjectName::new("", &wanted.name.name);
+    let name = ObjectName::new("", Arc::clone(&wanted.name.name));
     if !inputs.sanmon_configs.contains_key(&name) {
         let message = format!("there is no SanmonConfig {name}");
         return Err(Problem::new(Reason::InvalidParameters, message));

@@ -113,7 +113,7 @@ fn compile_rule(
     let mut problems = chain.problems.clone();
     problems.extend(rule_problems(rule, &chain));
     let whole = problems.is_empty();
-    let mut backends = Vec::new();
+    let mut backends = Vec::with_capacity(rule.backends.len());
     for backend in &rule.backends {
         let own = filter_chain::compile(&backend.filters, referrer, resolver, unresolved);
         let mut own_problems = own.problems.clone();

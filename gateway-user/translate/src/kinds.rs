@@ -12,6 +12,7 @@ pub use gateway_crds::grpcroutes::GrpcRoute;
 pub use gateway_crds::httproutes::HttpRoute;
 pub use gateway_crds::tcproutes::TcpRoute;
 pub use gateway_crds::udproutes::UdpRoute;
-pub use gateway_crds::{ClusterTrustBundle, SanmonConfig, SanmonGatewayConfig};
-pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret, Service};
-pub use k8s_openapi::api::discovery::v1::EndpointSlice;
+pub use gateway_crds::{
+    ClusterTrustBundle, EndpointSlice, SanmonConfig, SanmonGatewayConfig, Service,
+};
+pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Secret};

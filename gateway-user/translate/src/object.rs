@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use gateway_ir::ObjectName;
+use k8s_openapi::api::core::v1 as core_v1;
+use k8s_openapi::api::discovery::v1 as discovery_v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -127,11 +129,8 @@ impl Object {
 
     /// The object's kind and name.
     pub fn key(&self) -> ObjectKey {
-        let (kind, metadata) = self.identity();
-        ObjectKey {
-            kind,
-            name: name_of(metadata),
-        }
+        let (kind, name) = self.identity();
+        ObjectKey { kind, name }
     }
 
     /// The fields of the JSON that the object does not have, as paths: typing errors that would be ignored silently.
@@ -147,8 +146,9 @@ impl Object {
             Self::TcpRoute(it) => to_value(it),
             Self::UdpRoute(it) => to_value(it),
             Self::ReferenceGrant(it) => to_value(it),
-            Self::Service(it) => to_value(it),
-            Self::EndpointSlice(it) => to_value(it),
+            // They hold only what is read of them.
+            Self::Service(_) => in_full::<core_v1::Service>(value),
+            Self::EndpointSlice(_) => in_full::<discovery_v1::EndpointSlice>(value),
             // `stringData` has been merged into `data`.
             Self::Secret(_) => return Vec::new(),
             Self::ConfigMap(it) => to_value(it),
@@ -163,37 +163,46 @@ impl Object {
         unknown
     }
 
-    fn identity(&self) -> (Kind, &ObjectMeta) {
+    fn identity(&self) -> (Kind, ObjectName) {
         match self {
-            Self::GatewayClass(it) => (Kind::GatewayClass, &it.metadata),
-            Self::Gateway(it) => (Kind::Gateway, &it.metadata),
-            Self::HttpRoute(it) => (Kind::HttpRoute, &it.metadata),
-            Self::GrpcRoute(it) => (Kind::GrpcRoute, &it.metadata),
-            Self::TlsRoute(it) => (Kind::TlsRoute, &it.metadata),
-            Self::BackendTlsPolicy(it) => (Kind::BackendTlsPolicy, &it.metadata),
-            Self::ListenerSet(it) => (Kind::ListenerSet, &it.metadata),
-            Self::TcpRoute(it) => (Kind::TcpRoute, &it.metadata),
-            Self::UdpRoute(it) => (Kind::UdpRoute, &it.metadata),
-            Self::ReferenceGrant(it) => (Kind::ReferenceGrant, &it.metadata),
-            Self::Service(it) => (Kind::Service, &it.metadata),
-            Self::EndpointSlice(it) => (Kind::EndpointSlice, &it.metadata),
-            Self::Secret(it) => (Kind::Secret, &it.metadata),
-            Self::ConfigMap(it) => (Kind::ConfigMap, &it.metadata),
-            Self::ClusterTrustBundle(it) => (Kind::ClusterTrustBundle, &it.metadata),
-            Self::Namespace(it) => (Kind::Namespace, &it.metadata),
-            Self::Node(it) => (Kind::Node, &it.metadata),
-            Self::SanmonConfig(it) => (Kind::SanmonConfig, &it.metadata),
-            Self::SanmonGatewayConfig(it) => (Kind::SanmonGatewayConfig, &it.metadata),
+            Self::GatewayClass(it) => (Kind::GatewayClass, name_of(&it.metadata)),
+            Self::Gateway(it) => (Kind::Gateway, name_of(&it.metadata)),
+            Self::HttpRoute(it) => (Kind::HttpRoute, name_of(&it.metadata)),
+            Self::GrpcRoute(it) => (Kind::GrpcRoute, name_of(&it.metadata)),
+            Self::TlsRoute(it) => (Kind::TlsRoute, name_of(&it.metadata)),
+            Self::BackendTlsPolicy(it) => (Kind::BackendTlsPolicy, name_of(&it.metadata)),
+            Self::ListenerSet(it) => (Kind::ListenerSet, name_of(&it.metadata)),
+            Self::TcpRoute(it) => (Kind::TcpRoute, name_of(&it.metadata)),
+            Self::UdpRoute(it) => (Kind::UdpRoute, name_of(&it.metadata)),
+            Self::ReferenceGrant(it) => (Kind::ReferenceGrant, name_of(&it.metadata)),
+            Self::Service(it) => {
+                let metadata = &it.metadata;
+                let name = named(metadata.namespace.as_deref(), metadata.name.as_deref());
+                (Kind::Service, name)
+            }
+            Self::EndpointSlice(it) => {
+                let metadata = &it.metadata;
+                let name = named(metadata.namespace.as_deref(), metadata.name.as_deref());
+                (Kind::EndpointSlice, name)
+            }
+            Self::Secret(it) => (Kind::Secret, name_of(&it.metadata)),
+            Self::ConfigMap(it) => (Kind::ConfigMap, name_of(&it.metadata)),
+            Self::ClusterTrustBundle(it) => (Kind::ClusterTrustBundle, name_of(&it.metadata)),
+            Self::Namespace(it) => (Kind::Namespace, name_of(&it.metadata)),
+            Self::Node(it) => (Kind::Node, name_of(&it.metadata)),
+            Self::SanmonConfig(it) => (Kind::SanmonConfig, name_of(&it.metadata)),
+            Self::SanmonGatewayConfig(it) => (Kind::SanmonGatewayConfig, name_of(&it.metadata)),
         }
     }
 }
 
 /// Namespace and name of an object; what is missing is empty.
 pub(crate) fn name_of(metadata: &ObjectMeta) -> ObjectName {
-    ObjectName::new(
-        metadata.namespace.clone().unwrap_or_default(),
-        metadata.name.clone().unwrap_or_default(),
-    )
+    named(metadata.namespace.as_deref(), metadata.name.as_deref())
+}
+
+fn named(namespace: Option<&str>, name: Option<&str>) -> ObjectName {
+    ObjectName::new(namespace.unwrap_or_default(), name.unwrap_or_default())
 }
 
 fn read<T: DeserializeOwned>(kind: Kind, value: Value) -> Result<Arc<T>, ObjectError> {
@@ -228,6 +237,13 @@ fn with_string_data(mut secret: Secret) -> Secret {
 
 fn to_value<T: Serialize>(object: &Arc<T>) -> Value {
     serde_json::to_value(object.as_ref()).unwrap_or_default()
+}
+
+/// The object with all fields of its kind; one that does not fit, as it is.
+fn in_full<T: DeserializeOwned + Serialize>(value: &Value) -> Value {
+    let object = serde_json::from_value::<T>(value.clone());
+    let object = object.and_then(serde_json::to_value);
+    object.unwrap_or_else(|_| value.clone())
 }
 
 /// Collects the paths of `given` that are not in `known`. What is empty may be left out when written.

@@ -95,7 +95,7 @@ impl Walk<'_> {
             namespace: &route.meta.name.namespace,
             hostnames: verdict.hostnames,
         };
-        let mut statuses: Vec<ParentStatus> = Vec::new();
+        let mut statuses: Vec<ParentStatus> = Vec::with_capacity(route.parents.len());
         let mut seats = BTreeSet::new();
         for reference in &route.parents {
             let Some((name, owner)) = self.parents.find(reference, self.gateways) else {

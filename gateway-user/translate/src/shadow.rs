@@ -25,20 +25,14 @@ type Shadow = (Arc<Entry>, Arc<Entry>);
 /// The matches of all hosts, by their conditions.
 #[derive(Debug, Default)]
 pub(crate) struct Shadows {
-    hosts: BTreeMap<(ListenerId, HostPattern), Matches>,
+    /// By the hash of host and conditions: most hosts have few matches, and there may be thousands of hosts.
+    entries: HashMap<u64, Vec<Arc<Entry>>>,
+    /// The hashes that several entries have, of the hosts that have such.
+    contested: BTreeMap<(ListenerId, HostPattern), BTreeSet<u64>>,
     /// Of the hosts that have some.
     found: BTreeMap<(ListenerId, HostPattern), Vec<Shadow>>,
     /// What was last said, and of which listeners; none: something has changed since.
     said: Option<(Vec<ListenerId>, Vec<Warning>)>,
-}
-
-/// The matches of one host.
-#[derive(Debug, Default)]
-struct Matches {
-    /// By the hash of their conditions.
-    entries: HashMap<u64, Vec<Arc<Entry>>>,
-    /// The hashes that several have.
-    contested: BTreeSet<u64>,
 }
 
 impl Shadows {
@@ -49,12 +43,22 @@ impl Shadows {
         gone: &[Arc<Entry>],
         new: Vec<Arc<Entry>>,
     ) {
-        let matches = self.hosts.entry(host.clone()).or_default();
-        gone.iter().for_each(|entry| matches.remove(entry));
-        new.into_iter().for_each(|entry| matches.add(entry));
-        let found = matches.shadows();
-        if matches.entries.is_empty() {
-            self.hosts.remove(&host);
+        let mut contested = self.contested.remove(&host).unwrap_or_default();
+        for entry in gone {
+            let hash = hash(&host, &entry.matches);
+            if self.remove(hash, entry) < 2 {
+                contested.remove(&hash);
+            }
+        }
+        for entry in new {
+            let hash = hash(&host, &entry.matches);
+            if self.add(hash, entry) > 1 {
+                contested.insert(hash);
+            }
+        }
+        let found = self.shadows(&contested);
+        if !contested.is_empty() {
+            self.contested.insert(host.clone(), contested);
         }
         let before = if found.is_empty() {
             self.found.remove(&host).unwrap_or_default()
@@ -99,36 +103,32 @@ impl Shadows {
         self.said = Some((served, warnings.clone()));
         warnings
     }
-}
 
-impl Matches {
-    fn add(&mut self, entry: Arc<Entry>) {
-        let hash = hash(&entry.matches);
+    /// Adds an entry; gives how many there are of its hash.
+    fn add(&mut self, hash: u64, entry: Arc<Entry>) -> usize {
         let same = self.entries.entry(hash).or_default();
+        same.reserve_exact(1);
         same.push(entry);
-        if same.len() > 1 {
-            self.contested.insert(hash);
-        }
+        same.len()
     }
 
-    fn remove(&mut self, entry: &Entry) {
-        let hash = hash(&entry.matches);
+    /// Takes an entry away; gives how many of its hash are left.
+    fn remove(&mut self, hash: u64, entry: &Entry) -> usize {
         let Some(same) = self.entries.get_mut(&hash) else {
-            return;
+            return 0;
         };
         same.retain(|it| it.precedence != entry.precedence);
-        if same.len() < 2 {
-            self.contested.remove(&hash);
-        }
-        if same.is_empty() {
+        let left = same.len();
+        if left == 0 {
             self.entries.remove(&hash);
         }
+        left
     }
 
     /// Each entry behind the first of the same conditions.
-    fn shadows(&mut self) -> Vec<Shadow> {
+    fn shadows(&mut self, contested: &BTreeSet<u64>) -> Vec<Shadow> {
         let mut shadows = Vec::new();
-        for hash in &self.contested {
+        for hash in contested {
             let Some(same) = self.entries.get_mut(hash) else {
                 continue;
             };
@@ -147,9 +147,9 @@ impl Matches {
     }
 }
 
-fn hash(matches: &Match) -> u64 {
+fn hash(host: &(ListenerId, HostPattern), matches: &Match) -> u64 {
     let mut hasher = DefaultHasher::new();
-    canonical(matches).hash(&mut hasher);
+    (host, canonical(matches)).hash(&mut hasher);
     hasher.finish()
 }
 

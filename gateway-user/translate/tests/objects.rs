@@ -110,6 +110,30 @@ fn a_typing_error_in_a_sanmon_config_is_found() {
     );
 }
 
+#[test]
+fn of_services_and_endpoints_what_is_not_read_is_known_all_the_same() {
+    let service = json!({
+        "metadata": {"name": "a", "annotations": {"x": "y"}},
+        "spec": {"selector": {"app": "a"}, "clusterIP": "10.96.0.1", "prots": [{"port": 80}]},
+    });
+    let slice = json!({
+        "metadata": {"name": "a"}, "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.1", "192.0.2.2"], "zone": "z", "nodename": "n"}],
+    });
+    for (kind, version, value, unknown) in [
+        ("Service", "v1", service, "spec.prots"),
+        (
+            "EndpointSlice",
+            "discovery.k8s.io/v1",
+            slice,
+            "endpoints[0].nodename",
+        ),
+    ] {
+        let object = read(kind, version, value.clone());
+        assert_eq!(object.unknown_fields(&value), [unknown]);
+    }
+}
+
 fn read(kind: &str, api_version: &str, value: Value) -> Object {
     Object::from_value(kind, api_version, value).expect("a well-formed object")
 }

@@ -129,13 +129,8 @@ fn lookup(shape: Shape, count: usize) -> anyhow::Result<u64> {
         .body(())?;
     let local = ([127, 0, 0, 1], 80).into();
     let found = lookup.rule(local, &host, &request);
-    let found = found
-        .context("no route is found")?
-        .route
-        .object
-        .name
-        .clone();
-    anyhow::ensure!(found == format!("route-{index:05}"), "found {found}");
+    let found = &found.context("no route is found")?.route.object.name;
+    anyhow::ensure!(**found == *format!("route-{index:05}"), "found {found}");
     instructions::of_a_call(|| lookup.rule(local, &host, &request).is_some())
 }
 

@@ -175,16 +175,16 @@ impl Writer {
         let object = &happening.regarding;
         // Kubernetes: an event of an object of the cluster is in the namespace `default`.
         let namespace = if object.kind.is_namespaced() {
-            object.name.namespace.clone()
+            &*object.name.namespace
         } else {
-            "default".to_owned()
+            "default"
         };
         let note = &happening.note;
         let note = note.get(..note.floor_char_boundary(NOTE_BYTES_MAX));
         Event {
             metadata: ObjectMeta {
                 name: Some(name),
-                namespace: Some(namespace),
+                namespace: Some(namespace.to_owned()),
                 ..ObjectMeta::default()
             },
             action: Some(happening.action.to_owned()),
@@ -208,8 +208,8 @@ fn reference(object: &ObjectKey, seen: &Seen) -> ObjectReference {
     ObjectReference {
         api_version: Some(seen.resource.api_version.clone()),
         kind: Some(object.kind.as_str().to_owned()),
-        name: Some(object.name.name.clone()),
-        namespace: (!namespace.is_empty()).then(|| namespace.clone()),
+        name: Some(object.name.name.to_string()),
+        namespace: (!namespace.is_empty()).then(|| namespace.to_string()),
         uid: Some(seen.uid.clone()),
         ..ObjectReference::default()
     }

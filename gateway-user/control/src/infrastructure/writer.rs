@@ -141,7 +141,7 @@ impl Writer {
         } = due;
         let namespace = &service.name.namespace;
         let api: Api<Service> = Api::namespaced(self.client.clone(), namespace);
-        let name = service.name.name.as_str();
+        let name = &*service.name.name;
         let done = match action {
             Action::Create(object) => create(&api, object).await.map(Some),
             Action::Patch(patch) => {
@@ -225,7 +225,7 @@ async fn create(api: &Api<Service>, object: Value) -> kube::Result<Service> {
 
 fn key(wanted: &Infrastructure) -> ObjectKey {
     let mut service = wanted.gateway.clone();
-    service.name = name(&service.name);
+    service.name = name(&service.name).into();
     ObjectKey {
         kind: Kind::Service,
         name: service,

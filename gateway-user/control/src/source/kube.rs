@@ -5,29 +5,26 @@
 //! was published stays, and the watches go on by themselves when it is back.
 
 mod catalog;
-mod object;
+mod given;
 mod reference;
 mod store;
 mod trim;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::Arc;
 
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use gateway_ir::ObjectName;
 use gateway_translate::{Kind, ObjectKey};
-use kube::core::{ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta};
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
-use serde_json::Map;
+use kube::{Api, Client};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tracing::{debug, info, warn};
 
 use self::catalog::Catalog;
-use self::object::Object;
+use self::given::Given;
 use self::store::{Store, key_of, problem};
 use crate::infrastructure::service::SeenService;
 use crate::seen::SeenAll;
@@ -66,7 +63,7 @@ struct WatchId {
 #[derive(Debug)]
 enum Message {
     Catalog(Catalog),
-    Event(WatchId, Box<watcher::Event<Object>>),
+    Event(WatchId, Box<watcher::Event<Given>>),
     Failed(WatchId, watcher::Error),
 }
 
@@ -232,7 +229,7 @@ impl Source {
         self.watches.insert(id, watch);
     }
 
-    fn event(&mut self, id: &WatchId, event: watcher::Event<Object>) {
+    fn event(&mut self, id: &WatchId, event: watcher::Event<Given>) {
         // An event may be on its way when its watch ends.
         let Some(watch) = self.watches.get_mut(id) else {
             return;
@@ -347,18 +344,21 @@ fn watch(
             // Of Namespaces the labels are read, of the rest everything.
             None if id.kind == Kind::Namespace => {
                 let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, resource);
-                events(api, config, |it| Object::new(it.metadata, Map::new())).boxed()
+                let events = watcher(api, config).default_backoff();
+                events.map(|it| it.map(with_metadata)).boxed()
             }
-            // Whose fields are whose counts in those that are made for Gateways.
-            None if id.kind == Kind::Service => {
-                let api: Api<Object<ObjectMeta>> = Api::all_with(client, resource);
-                events(api, config, Object::from).boxed()
+            None => watcher(Api::all_with(client, resource), config)
+                .default_backoff()
+                .boxed(),
+            Some(key) if !key.kind.is_namespaced() => {
+                watcher(Api::all_with(client, resource), config)
+                    .default_backoff()
+                    .boxed()
             }
-            Some(key) if key.kind.is_namespaced() => {
+            Some(key) => {
                 let api = Api::namespaced_with(client, &key.name.namespace, resource);
-                events(api, config, |it| it).boxed()
+                watcher(api, config).default_backoff().boxed()
             }
-            None | Some(_) => events(Api::all_with(client, resource), config, |it| it).boxed(),
         };
         while let Some(event) = events.next().await {
             let message = match event {
@@ -373,21 +373,17 @@ fn watch(
     task.abort_handle()
 }
 
-/// What happens to objects of one kind, in the form that is common to all.
-fn events<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    object: fn(K) -> Object,
-) -> impl Stream<Item = watcher::Result<watcher::Event<Object>>> + Send
-where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
-{
-    let events = watcher(api, config).default_backoff();
-    events.map_ok(move |event| match event {
+/// An event of metadata as one of an object that has nothing else.
+fn with_metadata(event: watcher::Event<PartialObjectMeta<DynamicObject>>) -> watcher::Event<Given> {
+    let object = |it: PartialObjectMeta<DynamicObject>| Given {
+        metadata: it.metadata,
+        data: serde_json::Map::new(),
+    };
+    match event {
         watcher::Event::Apply(it) => watcher::Event::Apply(object(it)),
         watcher::Event::Delete(it) => watcher::Event::Delete(object(it)),
         watcher::Event::Init => watcher::Event::Init,
         watcher::Event::InitApply(it) => watcher::Event::InitApply(object(it)),
         watcher::Event::InitDone => watcher::Event::InitDone,
-    })
+    }
 }

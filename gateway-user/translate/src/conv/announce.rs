@@ -72,7 +72,7 @@ fn apply(
 
 /// The nodes that are named or selected, sorted. A name without a Node is named: it would not vote.
 fn voters(given: &Voters, inputs: &Inputs, refused: &mut Vec<String>) -> Vec<NodeName> {
-    let exists = |name: &String| inputs.nodes.keys().any(|it| it.name == *name);
+    let exists = |name: &String| inputs.nodes.keys().any(|it| *it.name == **name);
     let mut names = Vec::new();
     for name in &given.names {
         if exists(name) {
@@ -88,7 +88,7 @@ fn voters(given: &Voters, inputs: &Inputs, refused: &mut Vec<String>) -> Vec<Nod
             wanted.matches(&labels)
         });
         let labelled: Vec<_> = labelled
-            .map(|(name, _)| NodeName(name.name.clone()))
+            .map(|(name, _)| NodeName(name.name.to_string()))
             .collect();
         if labelled.is_empty() {
             refused.push("voters.selector selects no Node: the first five by name vote".to_owned());

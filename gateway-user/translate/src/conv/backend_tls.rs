@@ -1,12 +1,15 @@
 //! BackendTLSPolicies.
 
+use std::sync::Arc;
+
 use gateway_api::backendtlspolicies::{
     BackendTlsPolicyValidation as Validation, BackendTlsPolicyValidationSubjectAltNames as AltName,
     BackendTlsPolicyValidationSubjectAltNamesType as AltNameType,
 };
-use gateway_ir::{HostPattern, ObjectName, SubjectName};
+use gateway_ir::{HostPattern, SubjectName};
 
 use super::meta::meta;
+use super::reference::named;
 use crate::kinds::BackendTlsPolicy;
 use crate::model::{Authorities, BackendPolicy, ObjectRef, PolicyTarget};
 
@@ -19,7 +22,7 @@ pub(crate) fn policy(policy: &BackendTlsPolicy) -> BackendPolicy {
         target: ObjectRef {
             group: it.group.clone(),
             kind: it.kind.clone(),
-            name: ObjectName::new(namespace, &it.name),
+            name: named(&it.name, None, namespace),
         },
         section: it.section_name.clone().filter(|name| !name.is_empty()),
     });
@@ -43,7 +46,7 @@ fn hostname(text: &str) -> Result<String, String> {
 }
 
 /// Gateway API: either `caCertificateRefs` or `wellKnownCACertificates`.
-fn authorities(validation: &Validation, namespace: &str) -> Result<Authorities, String> {
+fn authorities(validation: &Validation, namespace: &Arc<str>) -> Result<Authorities, String> {
     let references = validation.ca_certificate_refs.as_deref();
     let references = references.unwrap_or_default();
     match (references, validation.well_known_ca_certificates.as_deref()) {
@@ -53,7 +56,7 @@ fn authorities(validation: &Validation, namespace: &str) -> Result<Authorities, 
             let references = references.iter().map(|it| ObjectRef {
                 group: it.group.clone(),
                 kind: it.kind.clone(),
-                name: ObjectName::new(namespace, &it.name),
+                name: named(&it.name, None, namespace),
             });
             Ok(Authorities::References(references.collect()))
         }

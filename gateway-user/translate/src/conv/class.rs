@@ -13,7 +13,7 @@ pub(crate) fn class(class: &GatewayClass) -> Class {
         parameters: class.spec.parameters_ref.as_ref().map(|it| ObjectRef {
             group: it.group.clone(),
             kind: it.kind.clone(),
-            name: ObjectName::new(it.namespace.clone().unwrap_or_default(), &it.name),
+            name: ObjectName::new(it.namespace.as_deref().unwrap_or_default(), &*it.name),
         }),
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn node_addresses(inputs: &Inputs) -> Vec<(String, IpAddr)> {
             if matches!(address.type_.as_str(), "InternalIP" | "ExternalIP")
                 && let Ok(ip) = address.address.parse()
             {
-                found.push((name.name.clone(), ip));
+                found.push((name.name.to_string(), ip));
             }
         }
     }

@@ -7,6 +7,8 @@ mod cors;
 mod headers;
 mod location;
 
+use std::sync::Arc;
+
 use gateway_crds::httproutes::{
     HttpRouteRulesFilters as ApiFilter, HttpRouteRulesFiltersRequestMirror as ApiMirror,
     HttpRouteRulesFiltersType as FilterType,
@@ -21,7 +23,7 @@ use crate::model::RouteFilter;
 /// Reads the filters of any place, in their order; a filter that is not served says why.
 pub(crate) fn filters<T: Serialize>(
     filters: Option<&[T]>,
-    namespace: &str,
+    namespace: &Arc<str>,
 ) -> Vec<Result<RouteFilter, String>> {
     let filters = filters.unwrap_or_default().iter();
     filters
@@ -29,7 +31,7 @@ pub(crate) fn filters<T: Serialize>(
         .collect()
 }
 
-fn filter(it: &ApiFilter, namespace: &str) -> Result<RouteFilter, String> {
+fn filter(it: &ApiFilter, namespace: &Arc<str>) -> Result<RouteFilter, String> {
     let name = name(&it.r#type);
     if let Some(other) = set_fields(it).into_iter().find(|field| *field != name) {
         return Err(format!("filter {name} has the field of filter {other}"));
@@ -107,7 +109,7 @@ fn set_fields(it: &ApiFilter) -> Vec<&'static str> {
     set.map(|(kind, _)| name(kind)).collect()
 }
 
-fn mirror(mirror: &ApiMirror, namespace: &str) -> Result<RouteFilter, String> {
+fn mirror(mirror: &ApiMirror, namespace: &Arc<str>) -> Result<RouteFilter, String> {
     let target = &mirror.backend_ref;
     Ok(RouteFilter::Mirror {
         backend: backend(

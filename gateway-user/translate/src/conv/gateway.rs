@@ -1,13 +1,14 @@
 //! Gateways.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use gateway_api::experimental::gateways::{
     GatewayAddresses, GatewayAllowedListenersNamespaces,
     GatewayAllowedListenersNamespacesFrom as From, GatewayTlsFrontend,
     GatewayTlsFrontendDefaultValidation, GatewayTlsFrontendDefaultValidationMode as Mode,
 };
-use gateway_ir::{ClientValidationMode, ObjectName};
+use gateway_ir::ClientValidationMode;
 
 use super::form::same_form;
 use super::listener::{listener, selected};
@@ -33,7 +34,7 @@ pub(crate) fn gateway(gateway: &kinds::Gateway) -> Gateway {
         parameters: parameters.map(|it| ObjectRef {
             group: it.group.clone(),
             kind: it.kind.clone(),
-            name: ObjectName::new(namespace, &it.name),
+            name: named(&it.name, None, namespace),
         }),
         wishes: spec.addresses.iter().flatten().map(wish).collect(),
         held: held(gateway),
@@ -77,7 +78,7 @@ fn held(gateway: &kinds::Gateway) -> Vec<IpAddr> {
     addresses.filter_map(|it| it.value.parse().ok()).collect()
 }
 
-fn clients(frontend: &GatewayTlsFrontend, namespace: &str) -> Clients {
+fn clients(frontend: &GatewayTlsFrontend, namespace: &Arc<str>) -> Clients {
     let per_port = frontend.per_port.iter().flatten().filter_map(|it| {
         // The other copy of the same form can always be read; if not, no client is let in.
         let own = it.tls.validation.as_ref().map(|it| {
@@ -92,7 +93,7 @@ fn clients(frontend: &GatewayTlsFrontend, namespace: &str) -> Clients {
     }
 }
 
-fn validation(given: &GatewayTlsFrontendDefaultValidation, namespace: &str) -> Validation {
+fn validation(given: &GatewayTlsFrontendDefaultValidation, namespace: &Arc<str>) -> Validation {
     let references = given.ca_certificate_refs.iter().map(|it| ObjectRef {
         group: it.group.clone(),
         kind: it.kind.clone(),

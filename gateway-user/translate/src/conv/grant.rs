@@ -1,5 +1,7 @@
 //! ReferenceGrants.
 
+use std::sync::Arc;
+
 use gateway_ir::ObjectName;
 
 use crate::inputs::Inputs;
@@ -14,7 +16,7 @@ pub(crate) struct Grants {
 
 #[derive(Debug)]
 struct Grant {
-    namespace: String,
+    namespace: Arc<str>,
     /// Group, kind and namespace of those who refer.
     from: Vec<(String, String, String)>,
     /// Group, kind and name of what is referred to; no name: all.
@@ -24,7 +26,7 @@ struct Grant {
 impl Grants {
     pub(crate) fn new(inputs: &Inputs) -> Self {
         let grants = inputs.reference_grants.iter().map(|(name, grant)| Grant {
-            namespace: name.namespace.clone(),
+            namespace: Arc::clone(&name.namespace),
             from: grant
                 .spec
                 .from
@@ -56,12 +58,12 @@ impl Grants {
                 && grant.from.iter().any(|(group, from_kind, namespace)| {
                     group == super::reference::GATEWAY_GROUP
                         && from_kind == kind.as_str()
-                        && *namespace == from.namespace
+                        && **namespace == *from.namespace
                 })
                 && grant.to.iter().any(|(group, to_kind, name)| {
                     *group == to.group
                         && *to_kind == to.kind
-                        && name.as_ref().is_none_or(|name| *name == to.name.name)
+                        && name.as_ref().is_none_or(|name| **name == *to.name.name)
                 })
         })
     }

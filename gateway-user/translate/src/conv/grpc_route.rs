@@ -1,5 +1,7 @@
 //! GRPCRoutes: rules of HTTP, in which service and method are the path.
 
+use std::sync::Arc;
+
 use gateway_crds::grpcroutes::{
     GrpcRouteRules, GrpcRouteRulesBackendRefs, GrpcRouteRulesMatches, GrpcRouteRulesMatchesMethod,
     GrpcRouteRulesMatchesMethodType as MethodType,
@@ -64,7 +66,7 @@ fn persistence(
     policy::persistence(given.as_ref(), name)
 }
 
-fn backend(backend: &GrpcRouteRulesBackendRefs, namespace: &str) -> HttpBackendRef {
+fn backend(backend: &GrpcRouteRulesBackendRefs, namespace: &Arc<str>) -> HttpBackendRef {
     HttpBackendRef {
         filters: filters(backend.filters.as_deref(), namespace),
         reference: backend_ref!(backend, namespace),

@@ -1,5 +1,7 @@
 //! HTTPRoutes.
 
+use std::sync::Arc;
+
 use gateway_crds::httproutes::{HttpRouteRules, HttpRouteRulesBackendRefs};
 use gateway_ir::{HostPattern, Match, PathMatch};
 
@@ -71,7 +73,7 @@ pub(crate) fn session_name(meta: &Meta, rule: usize) -> String {
     format!("sanmon-{}-{}-{rule}", meta.name.namespace, meta.name.name)
 }
 
-fn backend(backend: &HttpRouteRulesBackendRefs, namespace: &str) -> HttpBackendRef {
+fn backend(backend: &HttpRouteRulesBackendRefs, namespace: &Arc<str>) -> HttpBackendRef {
     HttpBackendRef {
         filters: filters(backend.filters.as_deref(), namespace),
         reference: backend_ref!(backend, namespace),

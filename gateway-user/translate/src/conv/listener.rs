@@ -1,5 +1,7 @@
 //! Listeners of Gateways and ListenerSets.
 
+use std::sync::Arc;
+
 use gateway_api::experimental::gateways::{
     GatewayListeners, GatewayListenersAllowedRoutesNamespaces,
     GatewayListenersAllowedRoutesNamespacesFrom as From, GatewayListenersTls,
@@ -46,7 +48,7 @@ pub(crate) fn listener_set(set: &kinds::ListenerSet) -> ListenerSet {
 }
 
 /// Reads a listener; `namespace` is the one of the object that has it.
-pub(crate) fn listener(listener: &GatewayListeners, namespace: &str) -> Listener {
+pub(crate) fn listener(listener: &GatewayListeners, namespace: &Arc<str>) -> Listener {
     let allowed = listener.allowed_routes.as_ref();
     let kinds = allowed.and_then(|it| it.kinds.as_ref());
     Listener {
@@ -89,7 +91,7 @@ fn hostname(text: &str) -> Result<HostPattern, String> {
         .map_err(|error| format!("hostname {text:?} is {error}"))
 }
 
-fn tls(tls: &GatewayListenersTls, namespace: &str) -> ListenerTls {
+fn tls(tls: &GatewayListenersTls, namespace: &Arc<str>) -> ListenerTls {
     let references = tls.certificate_refs.iter().flatten();
     ListenerTls {
         mode: match tls.mode {

@@ -1,5 +1,7 @@
 //! References: every kind of the generated API has its own copy of the same fields, so one macro reads them all.
 
+use std::sync::Arc;
+
 use gateway_ir::ObjectName;
 
 use crate::model::{BackendRef, ObjectRef};
@@ -44,9 +46,9 @@ macro_rules! backend_ref {
 pub(crate) use {backend_ref, parent_ref};
 
 /// The name of a referent; without a namespace it is in the referrer's.
-pub(crate) fn named(name: &str, namespace: Option<&str>, own: &str) -> ObjectName {
-    let namespace = namespace.filter(|namespace| !namespace.is_empty());
-    ObjectName::new(namespace.unwrap_or(own), name)
+pub(crate) fn named(name: &str, namespace: Option<&str>, own: &Arc<str>) -> ObjectName {
+    let other = namespace.filter(|it| !it.is_empty() && **it != **own);
+    ObjectName::new(other.map_or_else(|| Arc::clone(own), Arc::from), name)
 }
 
 pub(crate) fn parent(

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use gateway_crds::endpoint_slice::{self, EndpointPort};
+use gateway_crds::service::ServicePort;
 use gateway_ir::{Endpoint, EndpointSet, NodeName, ObjectName};
-use k8s_openapi::api::core::v1::ServicePort;
-use k8s_openapi::api::discovery::v1::{self as discovery, EndpointPort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::kinds::{EndpointSlice, Service};
@@ -69,14 +69,18 @@ impl Slices {
                 Condition::Unready => set.unready.push(endpoint),
             }
         }
+        // Most have few, and are kept long: a list that has grown has room for four.
+        for endpoints in [&mut set.endpoints, &mut set.ending, &mut set.unready] {
+            endpoints.shrink_to_fit();
+        }
         set
     }
 }
 
 /// The Service that a slice belongs to.
 fn service_of(name: &ObjectName, slice: &EndpointSlice) -> Option<ObjectName> {
-    let service = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some(ObjectName::new(&name.namespace, service))
+    let service = slice.metadata.labels.as_ref()?.service.as_deref()?;
+    Some(ObjectName::new(Arc::clone(&name.namespace), service))
 }
 
 /// A port of a Service.
@@ -122,9 +126,9 @@ pub(crate) fn port(service: &Service, number: u16, protocol: &str) -> Lookup {
 
 fn read_port(port: &ServicePort) -> Port {
     Port {
-        name: port.name.clone().unwrap_or_default(),
-        protocol: port.protocol.clone().unwrap_or_else(|| "TCP".to_owned()),
-        app_protocol: port.app_protocol.clone(),
+        name: port.name.as_deref().unwrap_or_default().to_owned(),
+        protocol: port.protocol.as_deref().unwrap_or("TCP").to_owned(),
+        app_protocol: port.app_protocol.as_deref().map(str::to_owned),
         target: match &port.target_port {
             Some(IntOrString::Int(number)) => u16::try_from(*number).ok(),
             Some(IntOrString::String(_)) => None,
@@ -146,7 +150,7 @@ enum Condition {
 
 impl Condition {
     /// Reads what is known; what is not is taken as good (Kubernetes: `EndpointConditions`).
-    fn of(endpoint: &discovery::Endpoint) -> Self {
+    fn of(endpoint: &endpoint_slice::Endpoint) -> Self {
         let given = endpoint.conditions.as_ref();
         let ready = given.and_then(|it| it.ready).unwrap_or(true);
         let serving = given.and_then(|it| it.serving).unwrap_or(ready);
@@ -162,12 +166,12 @@ fn endpoints(slice: &EndpointSlice, port: &Port) -> Vec<(Condition, Endpoint)> {
     let Some(target) = target_port(slice, port) else {
         return Vec::new();
     };
-    let endpoints = slice.endpoints.iter().filter_map(|endpoint| {
-        // The addresses of an endpoint are all the same pod's: the first one stands for it.
-        let address = endpoint.addresses.first()?.parse::<IpAddr>().ok()?;
+    let endpoints = slice.endpoints.iter().flatten();
+    let endpoints = endpoints.filter_map(|endpoint| {
+        let node = endpoint.node_name.as_deref();
         let found = Endpoint {
-            address: SocketAddr::new(address, target),
-            node: endpoint.node_name.clone().map(NodeName),
+            address: SocketAddr::new(endpoint.address?, target),
+            node: node.map(|it| NodeName(it.to_owned())),
         };
         Some((Condition::of(endpoint), found))
     });
@@ -181,7 +185,7 @@ fn target_port(slice: &EndpointSlice, port: &Port) -> Option<u16> {
     let fits = |it: &&EndpointPort| {
         it.protocol.as_deref().unwrap_or("TCP") == port.protocol && it.port.is_some()
     };
-    let name = |it: &EndpointPort| it.name.clone().unwrap_or_default();
+    let name = |it: &EndpointPort| it.name.clone().unwrap_or_default().into_string();
     let number = |it: &EndpointPort| {
         let number = it.port.and_then(|number| u16::try_from(number).ok());
         number.filter(|number| *number > 0)

@@ -119,6 +119,6 @@ fn assigned_without(
     let mut pools = Pools::new(&inputs, pools, &aside);
     let names = names.iter().map(|name| ObjectName::new("default", *name));
     names
-        .filter_map(|name| Some((name.name.clone(), pools.any(&name, &[]).ok()?.address)))
+        .filter_map(|name| Some((name.name.to_string(), pools.any(&name, &[]).ok()?.address)))
         .collect()
 }

@@ -37,8 +37,8 @@ impl Place {
     pub(super) fn names(&self, key: &ObjectKey) -> bool {
         let namespace = self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
         self.kind.as_deref() == Some(key.kind.as_str())
-            && self.name.as_deref() == Some(key.name.name.as_str())
-            && (key.name.namespace.is_empty() || key.name.namespace == namespace)
+            && self.name.as_deref() == Some(&*key.name.name)
+            && (key.name.namespace.is_empty() || *key.name.namespace == *namespace)
     }
 
     pub(super) fn error(&self, message: String) -> Problem {

@@ -14,7 +14,7 @@ use kube::core::{ApiResource, ObjectMeta};
 use serde_json::{Map, Value, json};
 
 use super::Shown;
-use super::object::Object as Told;
+use super::given::Given;
 use super::reference::references;
 use super::trim;
 use crate::infrastructure::service::SeenService;
@@ -61,11 +61,9 @@ impl Store {
         &mut self,
         kind: Kind,
         resource: &Arc<ApiResource>,
-        object: Told,
+        object: Given,
     ) -> ObjectKey {
-        let Told {
-            metadata, mut data, ..
-        } = object;
+        let Given { metadata, mut data } = object;
         let key = key_of(kind, &metadata);
         if merge::has_status(kind) {
             let status = data.get("status").unwrap_or(&Value::Null);
@@ -189,8 +187,7 @@ pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> ObjectKey {
 }
 
 /// The object as it is in a manifest.
-fn whole(resource: &ApiResource, metadata: &ObjectMeta, data: Map<String, Value>) -> Value {
-    let mut fields = data;
+fn whole(resource: &ApiResource, metadata: &ObjectMeta, mut fields: Map<String, Value>) -> Value {
     let metadata = serde_json::to_value(metadata).unwrap_or_default();
     fields.insert("apiVersion".to_owned(), json!(resource.api_version));
     fields.insert("kind".to_owned(), json!(resource.kind));

@@ -151,7 +151,7 @@ impl Watched {
             let left = until.saturating_duration_since(Instant::now());
             let content = self.contents.recv_timeout(left).expect("a publication");
             let services = content.inputs.services.keys();
-            let seen: Vec<&str> = services.map(|name| name.name.as_str()).collect();
+            let seen: Vec<&str> = services.map(|name| &*name.name).collect();
             if seen == names {
                 return;
             }

@@ -1,5 +1,7 @@
 //! Authorization by a server.
 
+use std::sync::Arc;
+
 use gateway_crds::httproutes::{
     HttpRouteRulesFiltersExternalAuth as ApiAuth,
     HttpRouteRulesFiltersExternalAuthProtocol as Protocol,
@@ -18,7 +20,7 @@ const ENTRIES_MAX: usize = 64;
 const PATH_BYTES_MAX: usize = 1024;
 
 /// Reads an authorization.
-pub(super) fn auth(auth: &ApiAuth, namespace: &str) -> Result<RouteFilter, String> {
+pub(super) fn auth(auth: &ApiAuth, namespace: &Arc<str>) -> Result<RouteFilter, String> {
     let protocol = match (&auth.protocol, &auth.http, &auth.grpc) {
         (Protocol::Http, Some(http), None) => AuthProtocol::Http {
             path: path(http.path.as_deref().unwrap_or_default())?,

@@ -248,5 +248,5 @@ fn read(filter: Value) -> Result<Filter, String> {
 }
 
 fn filters_of(filters: &[Value]) -> Vec<Result<RouteFilter, String>> {
-    super::filters(Some(filters), "default")
+    super::filters(Some(filters), &"default".into())
 }

@@ -42,7 +42,7 @@ type Case = (
 
 fn permits((namespace, from, to): Case) -> bool {
     let grant = Grant {
-        namespace: namespace.to_owned(),
+        namespace: namespace.into(),
         from: vec![(from.0.to_owned(), from.1.to_owned(), from.2.to_owned())],
         to: vec![(to.0.to_owned(), to.1.to_owned(), to.2.map(str::to_owned))],
     };
