@@ -127,6 +127,20 @@ impl Object {
         })
     }
 
+    /// The same for an object that no API server has looked at: what is not read of it has to fit as well.
+    ///
+    /// # Errors
+    /// As for [`Self::from_value`].
+    pub fn from_manifest(kind: &str, api_version: &str, value: Value) -> Result<Self, ObjectError> {
+        let object = Self::from_value(kind, api_version, value.clone())?;
+        if let Self::Service(_) = object {
+            read_plain::<core_v1::Service>(Kind::Service, value)?;
+        } else if let Self::EndpointSlice(_) = object {
+            read_plain::<discovery_v1::EndpointSlice>(Kind::EndpointSlice, value)?;
+        }
+        Ok(object)
+    }
+
     /// The object's kind and name.
     pub fn key(&self) -> ObjectKey {
         let (kind, name) = self.identity();

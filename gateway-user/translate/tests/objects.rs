@@ -134,6 +134,20 @@ fn of_services_and_endpoints_what_is_not_read_is_known_all_the_same() {
     }
 }
 
+#[test]
+fn of_services_and_endpoints_in_files_what_is_not_read_has_to_fit() {
+    let service = json!({"metadata": {"name": "a"}, "spec": {"clusterIP": 5}});
+    let slice = json!({"metadata": {"name": "a"}, "endpoints": [{"addresses": [], "zone": 5}]});
+    for (kind, version, value) in [
+        ("Service", "v1", service),
+        ("EndpointSlice", "discovery.k8s.io/v1", slice),
+    ] {
+        read(kind, version, value.clone());
+        let error = Object::from_manifest(kind, version, value).expect_err("it does not fit");
+        assert_eq!(error.to_string(), format!("{kind} default/a is invalid"));
+    }
+}
+
 fn read(kind: &str, api_version: &str, value: Value) -> Object {
     Object::from_value(kind, api_version, value).expect("a well-formed object")
 }

@@ -227,7 +227,7 @@ fn decode(document: &Document) -> Result<Placed, ObjectError> {
     let text = |field| document.value.get(field).and_then(Value::as_str);
     let kind = text("kind").unwrap_or("(none)");
     let api_version = text("apiVersion").unwrap_or("(none)");
-    let object = Object::from_value(kind, api_version, document.value.clone())?;
+    let object = Object::from_manifest(kind, api_version, document.value.clone())?;
     Ok(Placed {
         key: object.key(),
         document: document.index,
