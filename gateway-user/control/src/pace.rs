@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A burst is over when nothing has changed for this long.
-const QUIET: Duration = Duration::from_millis(60);
+const QUIET: Duration = Duration::from_millis(45);
 /// A burst that does not end is written this often.
 const BURST: Duration = Duration::from_secs(2);
 /// The same where only numbers change.
@@ -127,9 +127,9 @@ mod tests {
     fn a_thousand_changes_of_a_number_are_few_writes_whatever_their_speed_and_the_last_is_soon() {
         // As fast as an API server takes them, in spurts with pauses, and slowly.
         for (gap, spurt, writes_max, lag_max) in [
-            (10, 1_000, 4, 65),
-            (20, 250, 12, 65),
-            (40, 1_000, 12, 65),
+            (10, 1_000, 4, 50),
+            (20, 250, 12, 50),
+            (40, 1_000, 12, 50),
             (100, 1, 34, 4_000),
         ] {
             let (mut pace, mut writes, mut pending) = (Pace::default(), 0, false);
@@ -172,7 +172,7 @@ mod tests {
         for tick in 1..200 {
             pace.change(ms(10 * tick), Change::Numbers);
         }
-        assert_eq!(pace.due(ms(1_990)), ms(2_050));
+        assert_eq!(pace.due(ms(1_990)), ms(2_035));
         pace.change(ms(2_000), Change::Words);
         // Numbers that change after that do not make it a change of numbers.
         pace.change(ms(2_001), Change::Numbers);
