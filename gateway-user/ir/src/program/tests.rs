@@ -122,17 +122,8 @@ fn entry() -> impl Strategy<Value = Arc<Entry>> {
                 headers: headers(header_count),
                 query: query(query_count),
             };
-            let id = rule(&namespace, &name, index);
-            let rule = Arc::new(Rule {
-                id,
-                filters: Vec::new(),
-                backends: Vec::new(),
-                kind: RouteKind::Http,
-                timeouts: Timeouts::default(),
-                retry: None,
-                persistence: None,
-            });
-            Arc::new(Entry::new(matches, None, rule, match_index))
+            let rule = leading_nowhere(rule(&namespace, &name, index));
+            Arc::new(Entry::new(matches, None, Arc::new(rule), match_index))
         },
     )
 }
@@ -140,15 +131,7 @@ fn entry() -> impl Strategy<Value = Arc<Entry>> {
 #[test]
 fn differences_name_what_is_gone_and_what_is_new() {
     let entry = |path: &str| {
-        let rule = Rule {
-            id: rule("default", path, 0),
-            filters: Vec::new(),
-            backends: Vec::new(),
-            kind: RouteKind::Http,
-            timeouts: Timeouts::default(),
-            retry: None,
-            persistence: None,
-        };
+        let rule = leading_nowhere(rule("default", path, 0));
         Arc::new(Entry::new(prefix(path), None, Arc::new(rule), 0))
     };
     let (gone, kept, old, new) = (
@@ -173,6 +156,18 @@ fn differences_name_what_is_gone_and_what_is_new() {
         (Some(&old), Some(&changed)),
     ];
     assert_eq!(found, expected);
+}
+
+fn leading_nowhere(id: RuleId) -> Rule {
+    Rule {
+        id,
+        filters: Vec::new(),
+        backends: Vec::new(),
+        kind: RouteKind::Http,
+        timeouts: Timeouts::default(),
+        retry: None,
+        persistence: None,
+    }
 }
 
 fn rank(matches: &Match) -> Precedence {
